@@ -1,0 +1,28 @@
+//! The vocabulary of the cluster: ids, resources, roles, offers, tasks, and (feature `messages`)
+//! the messages its components exchange.
+//!
+//! Owns data and its rules (validation, arithmetic, text forms), no behaviour of any component.
+//! Names follow Mesos, so that a reader of its documentation is at home. Start with [`resources`],
+//! then [`task`], then `messages`.
+
+pub mod agent;
+pub mod framework;
+pub mod id;
+#[cfg(feature = "messages")]
+pub mod messages;
+pub mod offer;
+pub mod resources;
+pub mod role;
+pub mod task;
+pub mod time;
+
+pub use agent::AgentInfo;
+pub use framework::{Capability, FrameworkInfo};
+pub use id::{AgentId, ExecutorId, FrameworkId, MasterId, OfferId, TaskId};
+pub use offer::{Filters, Offer, Operation};
+pub use resources::{Quantities, Resource, Resources, Scalar};
+pub use role::Role;
+pub use task::{
+    CommandInfo, ExecutorInfo, KillPolicy, Reason, Source, TaskInfo, TaskState, TaskStatus,
+};
+pub use time::Timestamp;

@@ -1,0 +1,106 @@
+//! `#[derive(Message)]`: gives a struct or enum its wire name, version and reply type.
+//!
+//! What the attribute means is documented at `tepui_runtime::Message`.
+
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::{DeriveInput, LitInt, LitStr, Type, parse_macro_input};
+
+#[derive(Default)]
+struct Options {
+    name: Option<LitStr>,
+    version: Option<LitInt>,
+    reply: Option<Type>,
+    local: bool,
+}
+
+impl Options {
+    fn read(input: &DeriveInput) -> syn::Result<Self> {
+        let mut options = Self::default();
+        for attribute in input.attrs.iter().filter(|a| a.path().is_ident("message")) {
+            attribute.parse_nested_meta(|meta| options.take(&meta))?;
+        }
+        Ok(options)
+    }
+
+    fn take(&mut self, meta: &syn::meta::ParseNestedMeta<'_>) -> syn::Result<()> {
+        if meta.path.is_ident("name") {
+            self.name = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("version") {
+            self.version = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("reply") {
+            self.reply = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("local") {
+            self.local = true;
+        } else {
+            return Err(meta.error(
+                "unknown option; write #[message(name = \"acme.Add\", version = 1, reply = u64)] \
+                 or #[message(local)]",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Derives `tepui_runtime::Message` and `actix::Message`.
+#[proc_macro_derive(Message, attributes(message))]
+pub fn derive_message(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
+    let options = Options::read(input)?;
+    let ident = &input.ident;
+    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    let name = match &options.name {
+        Some(name) => quote!(#name),
+        None => quote!(concat!(module_path!(), "::", stringify!(#ident))),
+    };
+    let version = match &options.version {
+        Some(version) => quote!(#version),
+        None => quote!(1),
+    };
+    let reply = match &options.reply {
+        Some(reply) => quote!(#reply),
+        None => quote!(()),
+    };
+    let codec = codec(options.local);
+    Ok(quote! {
+        impl #generics ::tepui_runtime::actix::Message for #ident #arguments #bounds {
+            type Result = #reply;
+        }
+
+        impl #generics ::tepui_runtime::Message for #ident #arguments #bounds {
+            type Reply = #reply;
+            const NAME: &'static str = #name;
+            const VERSION: u16 = #version;
+            #codec
+        }
+    })
+}
+
+fn codec(local: bool) -> proc_macro2::TokenStream {
+    let error = quote!(::tepui_runtime::message::CodecError);
+    let local_only = quote! {
+        ::core::result::Result::Err(#error::LocalOnly { name: Self::NAME })
+    };
+    let (encode, decode, encode_reply, decode_reply) = if local {
+        (local_only.clone(), local_only.clone(), local_only.clone(), local_only)
+    } else {
+        (
+            quote!(::tepui_runtime::message::to_bytes(self)),
+            quote!(::tepui_runtime::message::from_bytes(_body)),
+            quote!(::tepui_runtime::message::to_bytes(_reply)),
+            quote!(::tepui_runtime::message::from_bytes(_body)),
+        )
+    };
+    let result = quote!(::core::result::Result);
+    let bytes = quote!(::std::vec::Vec<u8>);
+    quote! {
+        fn encode(&self) -> #result<#bytes, #error> { #encode }
+        fn decode(_body: &[u8]) -> #result<Self, #error> { #decode }
+        fn encode_reply(_reply: &Self::Reply) -> #result<#bytes, #error> { #encode_reply }
+        fn decode_reply(_body: &[u8]) -> #result<Self::Reply, #error> { #decode_reply }
+    }
+}
