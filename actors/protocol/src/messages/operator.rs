@@ -1,0 +1,255 @@
+//! Operators' questions: what the CLI and the gateway ask of master and agents.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tepui_runtime::{AnyPid, Message};
+
+use crate::{
+    AgentId, AgentInfo, ExecutorId, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer,
+    Resources, Role, TaskId, TaskState, Timestamp, task::Task,
+};
+
+/// Asks who the master is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetMaster", reply = MasterSummary)]
+pub struct GetMaster {}
+
+/// The master, in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MasterSummary {
+    /// This run of it.
+    pub id: MasterId,
+    /// Its program's version.
+    pub version: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// Registered and reachable agents.
+    pub agents: usize,
+    /// Subscribed frameworks.
+    pub frameworks: usize,
+    /// Tasks that are not terminal.
+    pub tasks: usize,
+    /// Outstanding offers.
+    pub offers: usize,
+    /// Counters and gauges by name (`master/tasks_finished`), Mesos's names where it has one.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// Asks for all agents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetAgents", reply = Vec<AgentSummary>)]
+pub struct GetAgents {}
+
+/// Where an agent stands with the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AgentStanding {
+    /// Known from the registry, not back yet after a master failover.
+    Recovered,
+    /// Registered and connected.
+    Active,
+    /// Its link broke; it may re-register.
+    Disconnected,
+    /// It did not answer in time; its tasks are unreachable.
+    Unreachable,
+}
+
+/// One agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentSummary {
+    /// What it said of itself; `info.id` is set.
+    pub info: AgentInfo,
+    /// The agent actor; absent while recovered.
+    pub pid: Option<AnyPid>,
+    /// Where it stands.
+    pub standing: AgentStanding,
+    /// Its program's version.
+    pub version: String,
+    /// When it registered last.
+    pub registered: Timestamp,
+    /// Used by tasks.
+    pub used: Resources,
+    /// Held by offers.
+    pub offered: Resources,
+    /// Tasks on it that are not terminal.
+    pub tasks: usize,
+}
+
+/// Asks for all frameworks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetFrameworks", reply = Vec<FrameworkSummary>)]
+pub struct GetFrameworks {}
+
+/// Where a framework stands with the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FrameworkStanding {
+    /// Known from agents, not back yet after a master failover.
+    Recovered,
+    /// Subscribed and connected.
+    Active,
+    /// Its scheduler is gone; its failover time-out runs.
+    Disconnected,
+    /// Ended; kept for history.
+    Completed,
+}
+
+/// One framework.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrameworkSummary {
+    /// What it said of itself; `info.id` is set.
+    pub info: FrameworkInfo,
+    /// The driver; absent while recovered.
+    pub pid: Option<AnyPid>,
+    /// Where it stands.
+    pub standing: FrameworkStanding,
+    /// When it subscribed last.
+    pub subscribed: Timestamp,
+    /// Used by its tasks.
+    pub used: Resources,
+    /// Held by its offers.
+    pub offered: Resources,
+    /// Its tasks by state.
+    pub tasks: BTreeMap<TaskState, usize>,
+    /// Its dominant share of the cluster, 0 to 1.
+    pub dominant_share: f64,
+}
+
+/// Asks for tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetTasks", reply = Vec<TaskSummary>)]
+pub struct GetTasks {
+    /// Of this framework only.
+    #[serde(default)]
+    pub framework_id: Option<FrameworkId>,
+    /// With this id only.
+    #[serde(default)]
+    pub task_id: Option<TaskId>,
+    /// Without those that have ended.
+    #[serde(default)]
+    pub live_only: bool,
+}
+
+/// One task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// The task, with all its statuses.
+    pub task: Task,
+    /// Its agent's machine; empty if unknown.
+    pub hostname: String,
+    /// Its agent's actor, for reading the sandbox.
+    pub agent_pid: Option<AnyPid>,
+}
+
+/// Asks for all outstanding offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetOffers", reply = Vec<Offer>)]
+pub struct GetOffers {}
+
+/// Asks for all roles that have a weight, a framework or an allocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetRoles", reply = Vec<RoleSummary>)]
+pub struct GetRoles {}
+
+/// One role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleSummary {
+    /// Its path.
+    pub role: Role,
+    /// Its weight among its siblings.
+    pub weight: f64,
+    /// Its dominant share of the cluster, unweighted, 0 to 1.
+    pub dominant_share: f64,
+    /// Subscribed frameworks.
+    pub frameworks: Vec<FrameworkId>,
+    /// Used by tasks or held by offers.
+    pub allocated: Resources,
+}
+
+/// Sets weights of roles; they are kept in the registry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.UpdateWeights", reply = Result<(), String>)]
+pub struct UpdateWeights {
+    /// Positive numbers by role.
+    pub weights: BTreeMap<Role, f64>,
+}
+
+/// Ends a task on an operator's behalf; refused with a reason when it is unknown or has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.KillTask", reply = Result<(), String>)]
+pub struct KillTask {
+    /// Whose; may be left out where the task id is unique.
+    #[serde(default)]
+    pub framework_id: Option<FrameworkId>,
+    /// Which.
+    pub task_id: TaskId,
+    /// In place of the task's own policy.
+    #[serde(default)]
+    pub kill_policy: Option<KillPolicy>,
+}
+
+/// Ends a framework on an operator's behalf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.TeardownFramework", reply = Result<(), String>)]
+pub struct TeardownFramework {
+    /// Which.
+    pub framework_id: FrameworkId,
+}
+
+/// Asks an agent for a piece of a file in a task's sandbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.ReadSandbox", reply = Result<SandboxPiece, String>)]
+pub struct ReadSandbox {
+    /// Whose task.
+    pub framework_id: FrameworkId,
+    /// Which executor ran it.
+    pub executor_id: ExecutorId,
+    /// The file, relative to the sandbox (`stdout`); may not leave it.
+    pub path: String,
+    /// From which byte.
+    pub offset: u64,
+    /// At most this many bytes; the agent may give fewer.
+    pub length: u32,
+}
+
+/// A piece of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SandboxPiece {
+    /// The bytes from the asked offset on; empty at the end.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+    /// The file's size now.
+    pub size: u64,
+}
+
+/// Asks an agent where it keeps a task's sandbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetAgentState", reply = AgentState)]
+pub struct GetAgentState {}
+
+/// An agent's own view of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentState {
+    /// Its id once admitted.
+    pub agent_id: Option<AgentId>,
+    /// Where it keeps everything.
+    pub work_dir: String,
+    /// Its process.
+    pub os_pid: u32,
+    /// Live executors: framework, executor, process id, sandbox.
+    pub executors: Vec<ExecutorSummary>,
+}
+
+/// A live executor of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExecutorSummary {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which.
+    pub executor_id: ExecutorId,
+    /// Its process, and process group.
+    pub os_pid: u32,
+    /// Its sandbox directory.
+    pub sandbox: String,
+}
