@@ -62,7 +62,10 @@ impl Role {
         let text = text.as_ref();
         match check(text) {
             Ok(()) => Ok(Self(text.into())),
-            Err(problem) => Err(InvalidRole { text: text.to_owned(), problem }),
+            Err(problem) => Err(InvalidRole {
+                text: text.to_owned(),
+                problem,
+            }),
         }
     }
 
@@ -166,7 +169,9 @@ mod tests {
 
     #[test]
     fn names_that_mesos_takes_are_taken() {
-        for text in ["*", "foo", "foo/bar", "a-b", "a/b-", "..a", "a.", "**", "a/*b", "ü/ñ"] {
+        for text in [
+            "*", "foo", "foo/bar", "a-b", "a/b-", "..a", "a.", "**", "a/*b", "ü/ñ",
+        ] {
             assert_eq!(role(text).to_string(), text);
         }
     }
@@ -194,7 +199,10 @@ mod tests {
             ("a\u{b}", "control"),
         ] {
             let error = Role::new(text).unwrap_err().to_string();
-            assert!(error.starts_with("role ") && error.contains(rule), "{text:?}: {error}");
+            assert!(
+                error.starts_with("role ") && error.contains(rule),
+                "{text:?}: {error}"
+            );
         }
     }
 
@@ -202,7 +210,10 @@ mod tests {
     fn roles_form_a_tree() {
         let deep = role("a/b/c");
         assert_eq!(deep.parent(), Some(role("a/b")));
-        assert_eq!(deep.ancestors().collect::<Vec<_>>(), [role("a/b"), role("a")]);
+        assert_eq!(
+            deep.ancestors().collect::<Vec<_>>(),
+            [role("a/b"), role("a")]
+        );
         assert_eq!(deep.components().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(deep.top(), role("a"));
         assert_eq!(role("a").parent(), None);

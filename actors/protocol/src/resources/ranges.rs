@@ -52,7 +52,8 @@ impl Ranges {
         other.0.iter().all(|&(begin, end)| {
             while have.next_if(|&&(_, last)| last < begin).is_some() {}
             // No two ranges of a set are adjacent, so that one range of ours holds all of it.
-            have.peek().is_some_and(|&&(first, last)| first <= begin && end <= last)
+            have.peek()
+                .is_some_and(|&&(first, last)| first <= begin && end <= last)
         })
     }
 
@@ -72,7 +73,11 @@ impl Ranges {
             if a.max(c) <= b.min(d) {
                 common.push((a.max(c), b.min(d)));
             }
-            if b < d { left.next() } else { right.next() };
+            if b < d {
+                left.next()
+            } else {
+                right.next()
+            };
         }
         Ranges(common)
     }
@@ -126,7 +131,9 @@ impl SubAssign<&Ranges> for Ranges {
 impl FromIterator<RangeInclusive<u64>> for Ranges {
     fn from_iter<I: IntoIterator<Item = RangeInclusive<u64>>>(ranges: I) -> Self {
         let full = ranges.into_iter().filter(|range| !range.is_empty());
-        full.map(RangeInclusive::into_inner).collect::<Vec<_>>().into()
+        full.map(RangeInclusive::into_inner)
+            .collect::<Vec<_>>()
+            .into()
     }
 }
 
@@ -177,7 +184,12 @@ mod tests {
 
     #[test]
     fn overlapping_and_adjacent_ranges_become_one() {
-        let all = ranges(&[(40_000, 40_010), (31_000, 31_500), (31_501, 31_900), (31_600, 32_000)]);
+        let all = ranges(&[
+            (40_000, 40_010),
+            (31_000, 31_500),
+            (31_501, 31_900),
+            (31_600, 32_000),
+        ]);
         assert_eq!(all.to_string(), "[31000-32000,40000-40010]");
         assert_eq!(all.len(), 1001 + 11);
         assert_eq!(ranges(&[(5, 4)]), Ranges::new());
@@ -208,8 +220,11 @@ mod tests {
     }
 
     fn any_ranges() -> impl Strategy<Value = Ranges> {
-        prop::collection::vec((0u64..60, 0u64..8), 0..8)
-            .prop_map(|list| list.into_iter().map(|(begin, size)| begin..=begin + size).collect())
+        prop::collection::vec((0u64..60, 0u64..8), 0..8).prop_map(|list| {
+            list.into_iter()
+                .map(|(begin, size)| begin..=begin + size)
+                .collect()
+        })
     }
 
     proptest! {

@@ -22,6 +22,13 @@ pub struct InvalidScalar {
     pub problem: &'static str,
 }
 
+impl InvalidScalar {
+    /// Whether the text is no number at all.
+    pub(super) fn is_not_a_number(&self) -> bool {
+        self.problem == NOT_A_NUMBER
+    }
+}
+
 const NOT_A_NUMBER: &str = "is not a decimal number such as 4 or 0.5";
 const NEGATIVE: &str = "must not be negative";
 const TOO_LARGE: &str = "must be at most 1000000000000";
@@ -45,7 +52,11 @@ impl Scalar {
 
     /// `whole` units; what lies above [`Scalar::MAX`] becomes that bound.
     pub const fn from_whole(whole: u64) -> Self {
-        if whole > (Self::MAX.0 / 1000) as u64 { Self::MAX } else { Self(whole as i64 * 1000) }
+        if whole > (Self::MAX.0 / 1000) as u64 {
+            Self::MAX
+        } else {
+            Self(whole as i64 * 1000)
+        }
     }
 
     /// The amount in thousandths.
@@ -75,7 +86,10 @@ impl Scalar {
     pub fn parse(text: &str) -> Result<Self, InvalidScalar> {
         parse_milli(text)
             .map(Self)
-            .map_err(|problem| InvalidScalar { text: text.to_owned(), problem })
+            .map_err(|problem| InvalidScalar {
+                text: text.to_owned(),
+                problem,
+            })
     }
 
     /// Rounds `value` to three decimals, half away from zero.
@@ -93,7 +107,10 @@ impl Scalar {
         } else {
             return Ok(Self(milli as i64));
         };
-        Err(InvalidScalar { text: value.to_string(), problem })
+        Err(InvalidScalar {
+            text: value.to_string(),
+            problem,
+        })
     }
 
     /// The sum, or none when it is more than [`Scalar::MAX`].
@@ -123,15 +140,25 @@ fn parse_milli(text: &str) -> Result<i64, &'static str> {
         return Err(NOT_A_NUMBER);
     }
     let mut milli: i64 = 0;
-    for digit in whole.bytes().chain(fraction.bytes().chain([b'0'; 3]).take(3)) {
+    for digit in whole
+        .bytes()
+        .chain(fraction.bytes().chain([b'0'; 3]).take(3))
+    {
         milli = milli * 10 + i64::from(digit - b'0');
         if milli > Scalar::MAX.0 {
             return Err(TOO_LARGE);
         }
     }
-    let round_up = fraction.as_bytes().get(3).is_some_and(|digit| *digit >= b'5');
+    let round_up = fraction
+        .as_bytes()
+        .get(3)
+        .is_some_and(|digit| *digit >= b'5');
     milli += i64::from(round_up);
-    if milli > Scalar::MAX.0 { Err(TOO_LARGE) } else { Ok(milli) }
+    if milli > Scalar::MAX.0 {
+        Err(TOO_LARGE)
+    } else {
+        Ok(milli)
+    }
 }
 
 impl ops::Add for Scalar {
@@ -210,7 +237,11 @@ mod tests {
             ("1000000000000", Scalar::MAX.milli(), "1000000000000"),
         ] {
             let scalar = Scalar::parse(text).unwrap();
-            assert_eq!((scalar.milli(), scalar.to_string().as_str()), (milli, printed), "{text}");
+            assert_eq!(
+                (scalar.milli(), scalar.to_string().as_str()),
+                (milli, printed),
+                "{text}"
+            );
         }
     }
 
@@ -262,12 +293,21 @@ mod tests {
 
     #[test]
     fn serde_takes_integers_and_refuses_what_is_no_amount() {
-        assert_eq!(serde_json::from_str::<Scalar>("4").unwrap(), Scalar::from_whole(4));
-        assert_eq!(serde_json::to_string(&Scalar::from_milli(4500)).unwrap(), "4.5");
+        assert_eq!(
+            serde_json::from_str::<Scalar>("4").unwrap(),
+            Scalar::from_whole(4)
+        );
+        assert_eq!(
+            serde_json::to_string(&Scalar::from_milli(4500)).unwrap(),
+            "4.5"
+        );
         assert!(serde_json::from_str::<Scalar>("-1").is_err());
         assert!(serde_json::from_str::<Scalar>("\"4\"").is_err());
         let four = rmp_serde::to_vec(&4u8).unwrap();
-        assert_eq!(rmp_serde::from_slice::<Scalar>(&four).unwrap(), Scalar::from_whole(4));
+        assert_eq!(
+            rmp_serde::from_slice::<Scalar>(&four).unwrap(),
+            Scalar::from_whole(4)
+        );
     }
 
     proptest! {
