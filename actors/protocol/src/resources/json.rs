@@ -1,17 +1,15 @@
 //! The JSON form of resources in the Mesos v1 API.
 //!
-//! Owns the shape only. The serde implementations of [`Resource`] are our own wire's, and shorter.
+//! Owns the conversion and its errors; `json/shape.rs` has the shape itself. The serde
+//! implementations of [`Resource`] are our own wire's, and shorter.
 
-use std::collections::BTreeMap;
+mod shape;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::{
-    DiskInfo, DiskSource, ParseError, Ranges, Reservation, ReservationKind, Resource, Resources,
-    Scalar, Value,
-};
-use crate::role::Role;
+use self::shape::Entry;
+use super::{ParseError, Resource, Resources};
 
 /// Why JSON is not resources.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,178 +100,6 @@ fn entry_offset(text: &str, index: usize) -> usize {
     after + (text[after..].len() - text[after..].trim_start().len())
 }
 
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    name: String,
-    #[serde(rename = "type")]
-    kind: Kind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scalar: Option<Amount>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ranges: Option<RangeList>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    set: Option<Items>,
-    #[serde(default, skip_serializing)]
-    role: Option<Role>,
-    #[serde(default, skip_serializing)]
-    reservation: Option<OldClaim>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    reservations: Vec<Claim>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    disk: Option<Disk>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revocable: Option<Empty>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    shared: Option<Empty>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    allocation_info: Option<Allocation>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Kind {
-    Scalar,
-    Ranges,
-    Set,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Amount {
-    value: Scalar,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct RangeList {
-    #[serde(default)]
-    range: Vec<Range>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Range {
-    begin: Whole,
-    end: Whole,
-}
-
-/// A whole number; protobuf's JSON writes those of 64 bits as strings.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(try_from = "WholeForm", into = "u64")]
-struct Whole(u64);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WholeForm {
-    Number(u64),
-    Text(String),
-}
-
-impl TryFrom<WholeForm> for Whole {
-    type Error = String;
-    fn try_from(form: WholeForm) -> Result<Self, String> {
-        match form {
-            WholeForm::Number(number) => Ok(Self(number)),
-            WholeForm::Text(text) => text
-                .parse()
-                .map(Self)
-                .map_err(|_| format!("{text:?} is not a whole number")),
-        }
-    }
-}
-
-impl From<Whole> for u64 {
-    fn from(whole: Whole) -> u64 {
-        whole.0
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Items {
-    #[serde(default)]
-    item: std::collections::BTreeSet<String>,
-}
-
-/// The claim of clients that know no stacks; the role stands beside it.
-#[derive(Deserialize)]
-struct OldClaim {
-    #[serde(default)]
-    principal: Option<String>,
-    #[serde(default)]
-    labels: Option<Labels>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Claim {
-    #[serde(rename = "type")]
-    kind: ReservationKind,
-    role: Role,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    principal: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    labels: Option<Labels>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Labels {
-    #[serde(default)]
-    labels: Vec<Label>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Label {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Disk {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    persistence: Option<Persistence>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    volume: Option<Volume>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<Source>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Persistence {
-    id: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Volume {
-    container_path: String,
-    #[serde(default = "read_write")]
-    mode: String,
-}
-
-fn read_write() -> String {
-    "RW".to_owned()
-}
-
-#[derive(Serialize, Deserialize)]
-struct Source {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    path: Option<Root>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    mount: Option<Root>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Root {
-    #[serde(default)]
-    root: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Empty {}
-
-#[derive(Serialize, Deserialize)]
-struct Allocation {
-    role: Role,
-}
-
 impl Resource {
     fn to_json(&self) -> Json {
         // Strings for keys and finite numbers: there is nothing that JSON could not hold.
@@ -287,212 +113,130 @@ impl Resource {
     }
 }
 
-impl From<&Resource> for Entry {
-    fn from(resource: &Resource) -> Self {
-        let (mut scalar, mut ranges, mut set) = (None, None, None);
-        let kind = match &resource.value {
-            Value::Scalar(value) => {
-                scalar = Some(Amount { value: *value });
-                Kind::Scalar
-            }
-            Value::Ranges(value) => {
-                ranges = Some(RangeList::from(value));
-                Kind::Ranges
-            }
-            Value::Set(item) => {
-                set = Some(Items { item: item.clone() });
-                Kind::Set
-            }
-        };
-        Self {
-            name: resource.name.clone(),
-            kind,
-            scalar,
-            ranges,
-            set,
-            role: None,
-            reservation: None,
-            reservations: resource.reservations.iter().map(Claim::from).collect(),
-            disk: resource.disk.as_ref().map(Disk::from),
-            revocable: resource.revocable.then_some(Empty {}),
-            shared: resource.shared.then_some(Empty {}),
-            allocation_info: resource.allocation.clone().map(|role| Allocation { role }),
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn resources(text: &str) -> Resources {
+        Resources::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_shape_is_that_of_mesos() {
+        let json = json!([
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 4.0},
+             "reservations": [{"type": "STATIC", "role": "eng"}],
+             "allocation_info": {"role": "eng/web"}},
+            {"name": "disk", "type": "SCALAR", "scalar": {"value": 100.0}, "shared": {},
+             "reservations": [{"type": "DYNAMIC", "role": "eng", "principal": "me",
+                               "labels": {"labels": [{"key": "k", "value": "v"}]}}],
+             "disk": {"persistence": {"id": "db"},
+                      "volume": {"container_path": "data", "mode": "RW"},
+                      "source": {"type": "PATH", "path": {"root": "/mnt"}}}},
+            {"name": "mem", "type": "SCALAR", "scalar": {"value": 0.5}, "revocable": {}},
+            {"name": "ports", "type": "RANGES",
+             "ranges": {"range": [{"begin": 1, "end": 2}, {"begin": 9, "end": 9}]}},
+            {"name": "zones", "type": "SET", "set": {"item": ["a", "b"]}},
+        ]);
+        let text = "cpus(allocated:eng/web)(eng):4;mem{REV}:0.5;ports:[1-2,9];zones:{a,b};\
+            disk(reservations:[(DYNAMIC,eng,me,{k:v})])[PATH:/mnt,db:data]<SHARED>:100";
+        assert_eq!(Resources::from_json(&json).unwrap(), resources(text));
+        assert_eq!(resources(text).to_json(), json);
+        assert_eq!(
+            Resources::parse(&json.to_string()).unwrap(),
+            resources(text)
+        );
+    }
+
+    #[test]
+    fn claims_of_older_clients_are_understood() {
+        let json = json!([
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}, "role": "*"},
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 2}, "role": "eng"},
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 3}, "role": "eng",
+             "reservation": {"principal": "me"}},
+        ]);
+        let text = "cpus:1;cpus(eng):2;cpus(reservations:[(DYNAMIC,eng,me)]):3";
+        assert_eq!(Resources::from_json(&json).unwrap(), resources(text));
+    }
+
+    #[test]
+    fn ports_as_protobuf_strings_and_unknown_fields_are_taken() {
+        let json = json!([{"name": "ports", "type": "RANGES", "news": [1],
+            "ranges": {"range": [{"begin": "31000", "end": "32000"}]}}]);
+        assert_eq!(
+            Resources::from_json(&json).unwrap(),
+            resources("ports:[31000-32000]")
+        );
+    }
+
+    #[test]
+    fn wrong_entries_are_named_with_the_reason() {
+        for (entry, reason) in [
+            (json!(1), "invalid type"),
+            (
+                json!({"name": "a", "type": "SCALAR"}),
+                "\"a\" has no field `scalar`",
+            ),
+            (
+                json!({"name": "a", "type": "TEXT"}),
+                "unknown variant `TEXT`",
+            ),
+            (
+                json!({"name": "a", "type": "SCALAR", "scalar": {"value": -1}}),
+                "negative",
+            ),
+            (
+                json!({"name": "a", "type": "SCALAR", "scalar": {"value": 1},
+                    "allocation_info": {"role": "/x"}}),
+                "role \"/x\"",
+            ),
+            (
+                json!({"name": "a", "type": "RANGES",
+                    "ranges": {"range": [{"begin": 2, "end": 1}]}}),
+                "2-1",
+            ),
+            (
+                json!({"name": "a", "type": "RANGES",
+                    "ranges": {"range": [{"begin": "x", "end": 1}]}}),
+                "\"x\"",
+            ),
+            (
+                json!({"name": "disk", "type": "SCALAR", "scalar": {"value": 1},
+                    "disk": {"source": {"type": "BLOCK"}}}),
+                "\"BLOCK\"",
+            ),
+            (
+                json!({"name": "disk", "type": "SCALAR", "scalar": {"value": 1},
+                    "disk": {"volume": {"container_path": "x", "mode": "RO"}}}),
+                "\"RO\"",
+            ),
+        ] {
+            let good = json!({"name": "b", "type": "SET", "set": {"item": ["[,{", "\""]}});
+            let json = json!([good, entry]);
+            let error = Resources::from_json(&json).unwrap_err();
+            assert_eq!(error.index, 1);
+            assert!(error.to_string().contains(reason), "{error}");
+            let text = format!("  {json}");
+            let error = Resources::parse(&text).unwrap_err();
+            assert_eq!(
+                error.at,
+                text.len() - entry.to_string().len() - 1,
+                "{error}"
+            );
         }
+        assert!(Resources::from_json(&json!({})).is_err());
     }
-}
 
-impl TryFrom<Entry> for Resource {
-    type Error = String;
-
-    fn try_from(entry: Entry) -> Result<Self, String> {
-        let missing = |field: &str| format!("{:?} has no field `{field}`", entry.name);
-        let value = match entry.kind {
-            Kind::Scalar => Value::Scalar(entry.scalar.ok_or_else(|| missing("scalar"))?.value),
-            Kind::Ranges => entry.ranges.ok_or_else(|| missing("ranges"))?.try_into()?,
-            Kind::Set => Value::Set(entry.set.ok_or_else(|| missing("set"))?.item),
-        };
-        let reservations = if entry.reservations.is_empty() {
-            old_claim(entry.role, entry.reservation)
-                .into_iter()
-                .collect()
-        } else {
-            entry
-                .reservations
-                .into_iter()
-                .map(Reservation::from)
-                .collect()
-        };
-        Ok(Self {
-            name: entry.name,
-            value,
-            reservations,
-            revocable: entry.revocable.is_some(),
-            shared: entry.shared.is_some(),
-            disk: entry.disk.map(DiskInfo::try_from).transpose()?,
-            allocation: entry.allocation_info.map(|allocation| allocation.role),
-        })
-    }
-}
-
-/// The claim that clients without stacks of reservations mean: dynamic if they say by whom.
-fn old_claim(role: Option<Role>, by: Option<OldClaim>) -> Option<Reservation> {
-    let role = role.filter(|role| !role.is_star())?;
-    let Some(OldClaim { principal, labels }) = by else {
-        return Some(Reservation::fixed(role));
-    };
-    Some(Reservation {
-        labels: label_map(labels),
-        ..Reservation::dynamic(role, principal)
-    })
-}
-
-impl From<&Ranges> for RangeList {
-    fn from(ranges: &Ranges) -> Self {
-        let write = |range: std::ops::RangeInclusive<u64>| Range {
-            begin: Whole(*range.start()),
-            end: Whole(*range.end()),
-        };
-        Self {
-            range: ranges.iter().map(write).collect(),
-        }
-    }
-}
-
-impl TryFrom<RangeList> for Value {
-    type Error = String;
-
-    fn try_from(list: RangeList) -> Result<Self, String> {
-        let read = |Range {
-                        begin: Whole(begin),
-                        end: Whole(end),
-                    }| {
-            let ordered = begin <= end;
-            ordered
-                .then_some((begin, end))
-                .ok_or_else(|| format!("the range {begin}-{end} ends before it begins"))
-        };
-        let pairs = list
-            .range
-            .into_iter()
-            .map(read)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Value::Ranges(pairs.into()))
-    }
-}
-
-impl From<&Reservation> for Claim {
-    fn from(claim: &Reservation) -> Self {
-        let write = |(key, value): (&String, &String)| Label {
-            key: key.clone(),
-            value: value.clone(),
-        };
-        let labels = claim.labels.iter().map(write).collect();
-        Self {
-            kind: claim.kind,
-            role: claim.role.clone(),
-            principal: claim.principal.clone(),
-            labels: (!claim.labels.is_empty()).then_some(Labels { labels }),
-        }
-    }
-}
-
-impl From<Claim> for Reservation {
-    fn from(claim: Claim) -> Self {
-        let Claim {
-            kind,
-            role,
-            principal,
-            labels,
-        } = claim;
-        Self {
-            kind,
-            role,
-            principal,
-            labels: label_map(labels),
-        }
-    }
-}
-
-fn label_map(labels: Option<Labels>) -> BTreeMap<String, String> {
-    let pairs = labels.into_iter().flat_map(|list| list.labels);
-    pairs.map(|label| (label.key, label.value)).collect()
-}
-
-impl From<&DiskInfo> for Disk {
-    fn from(disk: &DiskInfo) -> Self {
-        let volume = |path: &String| Volume {
-            container_path: path.clone(),
-            mode: read_write(),
-        };
-        Self {
-            persistence: disk.persistence_id.clone().map(|id| Persistence { id }),
-            volume: disk.container_path.as_ref().map(volume),
-            source: disk.source.as_ref().map(Source::from),
-        }
-    }
-}
-
-impl TryFrom<Disk> for DiskInfo {
-    type Error = String;
-
-    fn try_from(disk: Disk) -> Result<Self, String> {
-        if let Some(volume) = disk.volume.as_ref().filter(|volume| volume.mode != "RW") {
-            let mode = &volume.mode;
-            return Err(format!(
-                "a volume of a disk has mode {mode:?}; it must be RW"
-            ));
-        }
-        Ok(Self {
-            persistence_id: disk.persistence.map(|persistence| persistence.id),
-            container_path: disk.volume.map(|volume| volume.container_path),
-            source: disk.source.map(DiskSource::try_from).transpose()?,
-        })
-    }
-}
-
-impl From<&DiskSource> for Source {
-    fn from(source: &DiskSource) -> Self {
-        let (kind, path, mount) = match source {
-            DiskSource::Path { root } => ("PATH", Some(Root { root: root.clone() }), None),
-            DiskSource::Mount { root } => ("MOUNT", None, Some(Root { root: root.clone() })),
-        };
-        Self {
-            kind: kind.to_owned(),
-            path,
-            mount,
-        }
-    }
-}
-
-impl TryFrom<Source> for DiskSource {
-    type Error = String;
-
-    fn try_from(source: Source) -> Result<Self, String> {
-        match (source.kind.as_str(), source.path, source.mount) {
-            ("PATH", Some(Root { root }), _) => Ok(DiskSource::Path { root }),
-            ("MOUNT", _, Some(Root { root })) => Ok(DiskSource::Mount { root }),
-            ("PATH" | "MOUNT", ..) => Err("a disk source has no field with its root".to_owned()),
-            (other, ..) => Err(format!("disk source {other:?} is neither PATH nor MOUNT")),
-        }
+    #[test]
+    fn broken_json_is_located() {
+        let error = Resources::parse("[{\"name\":\n ä}]").unwrap_err();
+        assert!(error.to_string().contains("is not JSON"), "{error}");
+        assert_eq!(error.at, 11);
+        assert!(Resources::parse("[").unwrap_err().problem.contains("EOF"));
+        assert!(Resources::parse(&"[".repeat(100_000)).is_err());
+        assert_eq!(Resources::parse("[]").unwrap(), Resources::new());
     }
 }

@@ -4,6 +4,8 @@
 
 mod cursor;
 mod print;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -132,3 +132,70 @@ fn check_reservations(resource: &Resource) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::Scalar;
+
+    #[test]
+    fn what_mesos_takes_is_valid() {
+        for text in [
+            "",
+            "cpus:0.5;mem:128;ports:[31000-32000];gpus:2;zones:{a};bogomips:12.5;cpus{REV}:2",
+            "cpus(a):1;cpus(reservations:[(STATIC,a),(DYNAMIC,a/b),(DYNAMIC,a/b/c,me)]):1",
+            "cpus(reservations:[(DYNAMIC,a/b)]):1",
+            "disk(a)[v:data]:10;disk(a)[w:data]<SHARED>:10;disk[PATH:/p]:1;disk[MOUNT:/m]:1",
+            "disk(a)[MOUNT:/m,v:data]:1",
+        ] {
+            Resources::parse(text).unwrap().validate().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_refused_with_the_rule() {
+        for (text, rule) in [
+            ("gpus:0.5", "whole number"),
+            ("cpus:{a}", "must be a number"),
+            ("ports:5", "must be ranges"),
+            ("\"\":5", "must have a name"),
+            ("mem<SHARED>:5", "only a persistent volume can be shared"),
+            (
+                "disk[PATH:/p]<SHARED>:5",
+                "only a persistent volume can be shared",
+            ),
+            ("mem(a)[v:data]:5", "only the resource \"disk\""),
+            ("disk(a)[v]:5", "must have a container path"),
+            ("disk[:data]:5", "persistent volumes only"),
+            ("disk(a)[a/b:data]:5", "usable as a file name"),
+            ("disk(a)[..:data]:5", "usable as a file name"),
+            ("disk(a){REV}[v:data]:5", "must not be revocable"),
+            ("disk[v:data]:5", "must be reserved"),
+            ("cpus(reservations:[(STATIC,*)]):1", "the role *"),
+            (
+                "cpus(reservations:[(STATIC,a),(STATIC,a/b)]):1",
+                "only the first",
+            ),
+            (
+                "cpus(reservations:[(STATIC,a),(DYNAMIC,a)]):1",
+                "a role below a",
+            ),
+            (
+                "cpus(reservations:[(STATIC,a/b),(DYNAMIC,a)]):1",
+                "a role below a/b",
+            ),
+            (
+                "cpus(reservations:[(DYNAMIC,a),(DYNAMIC,b/c)]):1",
+                "to b/c must be to a role below a",
+            ),
+            ("cpus(reservations:[(DYNAMIC,a)]){REV}:1", "revocable"),
+        ] {
+            let resources = Resources::parse(text).unwrap();
+            let error = (Resources::parse("cpus:1").unwrap() + &resources)
+                .validate()
+                .unwrap_err();
+            assert!(error.to_string().contains(rule), "{text}: {error}");
+        }
+        assert!(Resource::scalar("cpus", Scalar::ZERO).validate().is_err());
+    }
+}
