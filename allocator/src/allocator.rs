@@ -1,0 +1,239 @@
+//! The seam between the master and whatever decides who is offered what.
+//!
+//! Owns the [`Allocator`] trait and the plain data it takes and gives. An allocator is told of every
+//! change (frameworks, agents, resources given back), is asked for a run, and answers with
+//! allocations, which it books as given at once. It has no clock: the caller passes the time.
+//! The built-in implementation is [`crate::Hierarchical`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
+
+use tepui_protocol::{
+    AgentId, AgentInfo, Capability, FrameworkId, FrameworkInfo, Quantities, Resources, Role,
+    Timestamp,
+};
+
+use crate::{
+    minimum::Minimum,
+    share::{Share, Weight},
+};
+
+/// What an allocator needs to know of a framework.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrameworkTerms {
+    /// The roles it takes offers in.
+    pub roles: BTreeSet<Role>,
+    /// What its scheduler understands.
+    pub capabilities: BTreeSet<Capability>,
+    /// The least worth offering, for roles where it is not the cluster's default.
+    pub min_allocatable: BTreeMap<Role, Minimum>,
+}
+
+impl From<&FrameworkInfo> for FrameworkTerms {
+    fn from(info: &FrameworkInfo) -> Self {
+        Self {
+            roles: info.roles.clone(),
+            capabilities: info.capabilities.clone(),
+            min_allocatable: BTreeMap::new(),
+        }
+    }
+}
+
+/// Resources of one agent, given to a framework in one role until they are recovered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// To whom.
+    pub framework: FrameworkId,
+    /// On whose account.
+    pub role: Role,
+    /// Whose resources.
+    pub agent: AgentId,
+    /// What; each resource carries the allocation to `role`.
+    pub resources: Resources,
+}
+
+/// Resources were given back that the framework does not hold on the agent. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("framework {framework} gave back {returned} on agent {agent} but holds {held}")]
+pub struct NotHeld {
+    /// Who gave back.
+    pub framework: FrameworkId,
+    /// Where.
+    pub agent: AgentId,
+    /// What was given back.
+    pub returned: Resources,
+    /// What is held.
+    pub held: Resources,
+}
+
+/// A role as people and metrics see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleView {
+    /// Its weight against its siblings.
+    pub weight: Weight,
+    /// The weighted dominant share of the role and those below it.
+    pub dominant_share: Share,
+    /// The frameworks subscribed to it, and those that still hold resources in it.
+    pub frameworks: BTreeSet<FrameworkId>,
+    /// What frameworks in the role and those below it hold, offered or used.
+    pub allocated: Quantities,
+}
+
+/// A framework as people and metrics see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrameworkView {
+    /// Whether it takes offers at all.
+    pub active: bool,
+    /// The roles in which it takes none for now.
+    pub suppressed: BTreeSet<Role>,
+    /// Its dominant share of the cluster, per role.
+    pub shares: BTreeMap<Role, Share>,
+    /// What it holds, offered or used, per role.
+    pub allocated: BTreeMap<Role, Quantities>,
+}
+
+/// An agent as people, metrics and invariants see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentView {
+    /// Whether its resources are offered.
+    pub active: bool,
+    /// All that it has.
+    pub total: Resources,
+    /// What nobody holds.
+    pub available: Resources,
+    /// What each framework holds, offered or used, as allocated to roles.
+    pub used: BTreeMap<FrameworkId, Resources>,
+}
+
+/// What an allocator counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Runs so far.
+    pub runs: u64,
+    /// Refusals in force, per role.
+    pub active_filters: BTreeMap<Role, usize>,
+}
+
+/// Decides who is offered what.
+///
+/// Calls naming an unknown agent or framework are ignored: it may have gone while the call was on
+/// its way. Resources that a framework holds carry the role they are allocated to.
+///
+/// A run is *due* ([`Allocator::needs_run`]) after an agent was added or updated, a framework added,
+/// activated or revived, and after [`Allocator::request`]. All else waits for the periodic
+/// [`Allocator::tick`].
+pub trait Allocator: Send + fmt::Debug {
+    /// Adds an active framework, which holds `used`. What agents that were added before say it holds
+    /// there takes precedence. A framework that is known is replaced.
+    fn add_framework(
+        &mut self,
+        id: &FrameworkId,
+        terms: FrameworkTerms,
+        suppressed: &BTreeSet<Role>,
+        used: &BTreeMap<AgentId, Resources>,
+    );
+
+    /// Replaces a framework's terms and suppressed roles. What it holds in roles that it left stays
+    /// until recovered.
+    fn update_framework(
+        &mut self,
+        id: &FrameworkId,
+        terms: FrameworkTerms,
+        suppressed: &BTreeSet<Role>,
+    );
+
+    /// Forgets a framework; what it held is available.
+    fn remove_framework(&mut self, id: &FrameworkId);
+
+    /// Lets a framework take offers again.
+    fn activate_framework(&mut self, id: &FrameworkId);
+
+    /// Makes no offers to a framework and forgets its refusals; what it holds stays its own.
+    fn deactivate_framework(&mut self, id: &FrameworkId);
+
+    /// Makes no offers to a framework in these roles (none named: all of its roles).
+    fn suppress(&mut self, id: &FrameworkId, roles: &BTreeSet<Role>);
+
+    /// Makes offers again in these roles (none named: all of its roles) and forgets the refusals
+    /// there.
+    fn revive(&mut self, id: &FrameworkId, roles: &BTreeSet<Role>);
+
+    /// Adds an active agent with `total` resources, of which `used` are held, also by frameworks not
+    /// added yet. An agent that is known is replaced.
+    fn add_agent(
+        &mut self,
+        id: &AgentId,
+        info: &AgentInfo,
+        total: Resources,
+        used: &BTreeMap<FrameworkId, Resources>,
+    );
+
+    /// Replaces what an agent has. If its attributes changed, refusals of its resources are
+    /// forgotten. More may be held than there is now; then nothing is available until enough is
+    /// recovered.
+    fn update_agent(&mut self, id: &AgentId, info: &AgentInfo, total: Resources);
+
+    /// Forgets an agent and what is held of it.
+    fn remove_agent(&mut self, id: &AgentId);
+
+    /// Lets an agent's resources be offered again.
+    fn activate_agent(&mut self, id: &AgentId);
+
+    /// Offers nothing of an agent.
+    fn deactivate_agent(&mut self, id: &AgentId);
+
+    /// Takes back resources that a framework held. With a `filter` other than zero, the framework
+    /// is not offered these, or a part of them, on this agent in this role until the time is over
+    /// and one periodic run has passed.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if the framework does not hold all of them. Resources of an unknown agent, or of
+    /// a framework that is unknown and holds nothing there, are ignored.
+    fn recover(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        filter: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<(), NotHeld>;
+
+    /// Sets the weights of these roles; others keep theirs.
+    fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>);
+
+    /// Offers only agents on these hosts; none for all agents.
+    fn set_whitelist(&mut self, hostnames: Option<BTreeSet<String>>);
+
+    /// Makes a run over the agent due, for a caller that does not want to wait for the next tick.
+    fn request(&mut self, agent: &AgentId);
+
+    /// Whether a run is due.
+    fn needs_run(&self) -> bool;
+
+    /// Carries out the run that is due; without one, allocates nothing.
+    fn allocate(&mut self, now: Timestamp) -> Vec<Allocation>;
+
+    /// The periodic run, over all agents. What is due is included.
+    fn tick(&mut self, now: Timestamp) -> Vec<Allocation>;
+
+    /// Forgets refusals whose time is over. Runs do it themselves; it matters only for counters.
+    fn expire_filters(&mut self, now: Timestamp);
+
+    /// When [`Allocator::expire_filters`] next has something to do without a tick before.
+    fn next_deadline(&self, now: Timestamp) -> Option<Timestamp>;
+
+    /// The roles with frameworks or a weight, and those above them.
+    fn roles(&self) -> BTreeMap<Role, RoleView>;
+
+    /// The frameworks.
+    fn frameworks(&self) -> BTreeMap<FrameworkId, FrameworkView>;
+
+    /// The agents.
+    fn agents(&self) -> BTreeMap<AgentId, AgentView>;
+
+    /// The counters.
+    fn counters(&self) -> Counters;
+}

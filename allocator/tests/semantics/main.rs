@@ -1,0 +1,23 @@
+//! What the allocator must do, as a framework or an operator would notice it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `sorter_oracles.rs` | Mesos's sorter tests S1 to S22, as tables |
+//! | `allocator_oracles.rs` | Mesos's allocator tests A1 to A21, as tables |
+//! | `behaviour.rs` | promises of the trait that no oracle covers |
+//! | `drf_paper.rs` | the worked example of the DRF paper, with whole tasks |
+//! | `sorter_properties.rs` | the sorter against a brute-force one |
+//! | `cluster_properties.rs` | random clusters: conservation, determinism |
+//! | `amounts.rs`, `sorter_table.rs`, `cluster_table.rs` | the tables' notation |
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod allocator_oracles;
+mod amounts;
+mod behaviour;
+mod cluster_properties;
+mod cluster_table;
+mod drf_paper;
+mod sorter_oracles;
+mod sorter_properties;
+mod sorter_table;
