@@ -1,7 +1,7 @@
 //! Scheduler and master: subscription, offers and what becomes of them, status updates.
 //!
 //! The scheduler's driver sends the calls, the master the events. Calls of a framework that is not
-//! subscribed from `pid` are answered with [`SchedulerError`].
+//! subscribed from `pid` are answered with [`NotSubscribed`].
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -183,6 +183,12 @@ pub struct SchedulerError {
     /// Why, for people.
     pub message: String,
 }
+
+/// A call came from a framework that is not subscribed from this PID: the master has restarted, or
+/// had given the connection up. The framework is to subscribe again, it is not refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.NotSubscribed")]
+pub struct NotSubscribed {}
 
 /// The master is there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
