@@ -1,0 +1,240 @@
+//! Processes: started in a process group of their own, output in files, watched until they end.
+//!
+//! ```text
+//!  LaunchSpec --launch()--> Launched { identity } --wait()--> Ended
+//!                             |                      (what is left of its group is killed first)
+//!                             +-- identity.signal_group(TERM | KILL)
+//! ```
+//! The group outlives whoever started it: an agent that ends leaves its executors running. A new
+//! group, not a new session, is enough for that (they have no terminal), and needs no unsafe code.
+//! See [`identity`] for signalling, [`family`] for what a process leaves behind.
+
+mod ended;
+pub mod family;
+pub mod identity;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use nix::{
+    sys::{
+        signal::{Signal as OsSignal, killpg},
+        wait::{Id, WaitPidFlag, waitid},
+    },
+    unistd::Pid,
+};
+
+pub use ended::Ended;
+pub use identity::{ProcessIdentity, Signal};
+
+/// The file in a sandbox that takes a process's standard output.
+pub const STDOUT: &str = "stdout";
+/// The file in a sandbox that takes a process's standard error.
+pub const STDERR: &str = "stderr";
+
+/// What to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchSpec {
+    /// The program, looked up in PATH of `environment` if it has no slash.
+    pub program: String,
+    /// Its arguments, `argv[0]` not among them.
+    pub arguments: Vec<String>,
+    /// `argv[0]` where it differs from the program.
+    pub name: Option<String>,
+    /// All of its environment; nothing is inherited.
+    pub environment: BTreeMap<String, String>,
+    /// Its working directory, which must exist; output is appended to `stdout` and `stderr` in it.
+    pub sandbox: PathBuf,
+}
+
+impl LaunchSpec {
+    /// A line for `/bin/sh -c`.
+    pub fn shell(line: &str, environment: BTreeMap<String, String>, sandbox: PathBuf) -> Self {
+        let arguments = vec!["-c".to_owned(), line.to_owned()];
+        Self {
+            program: "/bin/sh".to_owned(),
+            arguments,
+            name: None,
+            environment,
+            sandbox,
+        }
+    }
+
+    /// Starts the process, in a process group of its own.
+    ///
+    /// # Errors
+    /// [`LaunchError`] when the output files cannot be made or the program cannot be executed.
+    pub fn launch(&self) -> Result<Launched, LaunchError> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment);
+        command
+            .current_dir(&self.sandbox)
+            .process_group(0)
+            .stdin(Stdio::null());
+        command
+            .stdout(self.output(STDOUT)?)
+            .stderr(self.output(STDERR)?);
+        if let Some(name) = &self.name {
+            command.arg0(name);
+        }
+        let failed = |source| LaunchError::Program {
+            program: self.program.clone(),
+            source,
+        };
+        let mut child = command.spawn().map_err(failed)?;
+        match ProcessIdentity::of(child.id()) {
+            Some(identity) => Ok(Launched { child, identity }),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(failed(io::Error::other(
+                    "its entry in /proc cannot be read",
+                )))
+            }
+        }
+    }
+
+    fn output(&self, name: &str) -> Result<File, LaunchError> {
+        let file = self.sandbox.join(name);
+        let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
+        opened.map_err(|source| LaunchError::Output { file, source })
+    }
+}
+
+/// Why a process was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The file for its output.
+    #[error("cannot open {} for output", file.display())]
+    Output {
+        /// Which file.
+        file: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The program.
+    #[error("cannot start {program:?}")]
+    Program {
+        /// Which program.
+        program: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A process that this one started and has to wait for.
+#[derive(Debug)]
+pub struct Launched {
+    child: Child,
+    identity: ProcessIdentity,
+}
+
+impl Launched {
+    /// Which process, and process group.
+    pub fn identity(&self) -> ProcessIdentity {
+        self.identity
+    }
+
+    /// Blocks until the process ends, then kills what is left of its group.
+    ///
+    /// The group is killed while the dead leader still holds its number, so that no other group is
+    /// hit. Processes that left the group are not found; see [`family`].
+    ///
+    /// # Errors
+    /// What waiting says; the process is then not ours to wait for.
+    pub fn wait(mut self) -> io::Result<Ended> {
+        let pid = Pid::from_raw(self.identity.pid.cast_signed());
+        loop {
+            match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => break,
+            }
+        }
+        // Fails only when nothing is left, or what is left changed its user: not ours any more.
+        let _ = killpg(pid, OsSignal::SIGKILL);
+        Ok(Ended::from(self.child.wait()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(line: &str) -> (tempfile::TempDir, LaunchSpec) {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = LaunchSpec::shell(line, BTreeMap::new(), dir.path().to_owned());
+        (dir, spec)
+    }
+
+    #[test]
+    fn output_goes_to_files_and_the_status_comes_back() {
+        let (dir, spec) = shell("echo out; echo err >&2; pwd; exit 3");
+        assert_eq!(
+            spec.launch().unwrap().wait().unwrap(),
+            Ended::Exited { code: 3 }
+        );
+        let here = dir.path().canonicalize().unwrap();
+        let out = fs::read_to_string(dir.path().join(STDOUT)).unwrap();
+        assert_eq!(out, format!("out\n{}\n", here.display()));
+        assert_eq!(
+            fs::read_to_string(dir.path().join(STDERR)).unwrap(),
+            "err\n"
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_environment_is_inherited() {
+        let (dir, mut spec) = shell("echo ${HOME-none} $COLOUR");
+        spec.environment = [("COLOUR".to_owned(), "red".to_owned())].into();
+        spec.launch().unwrap().wait().unwrap();
+        assert_eq!(
+            fs::read_to_string(dir.path().join(STDOUT)).unwrap(),
+            "none red\n"
+        );
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_named() {
+        let (_dir, mut spec) = shell("");
+        spec.program = "/does/not/exist".to_owned();
+        let error = spec.launch().unwrap_err();
+        assert_eq!(error.to_string(), "cannot start \"/does/not/exist\"");
+    }
+
+    #[test]
+    fn background_processes_of_the_group_end_with_the_leader() {
+        let (dir, spec) = shell("sleep 1000 & echo $!");
+        assert_eq!(
+            spec.launch().unwrap().wait().unwrap(),
+            Ended::Exited { code: 0 }
+        );
+        let pid = fs::read_to_string(dir.path().join(STDOUT))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        family::await_end(|| ProcessIdentity::of(pid).is_none_or(|left| !left.is_alive()))
+            .expect("the background process is gone");
+    }
+
+    #[test]
+    fn the_process_leads_a_group_of_its_own_and_is_ended_by_a_signal_to_it() {
+        let (_dir, spec) = shell("sleep 1000");
+        let launched = spec.launch().unwrap();
+        launched.identity().signal_group(Signal::Terminate).unwrap();
+        let ended = launched.wait().unwrap();
+        assert_eq!(ended.to_string(), "killed by signal SIGTERM");
+    }
+}
