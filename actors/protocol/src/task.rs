@@ -72,7 +72,10 @@ impl TaskState {
     /// Whether the task will never run again, so that its resources are free.
     pub fn is_terminal(self) -> bool {
         use TaskState::*;
-        matches!(self, Finished | Failed | Killed | Error | Lost | Dropped | Gone | GoneByOperator)
+        matches!(
+            self,
+            Finished | Failed | Killed | Error | Lost | Dropped | Gone | GoneByOperator
+        )
     }
 
     /// The name on the wire and in every output, as `TASK_RUNNING`.
@@ -267,7 +270,11 @@ fn yes() -> bool {
 impl CommandInfo {
     /// A line for the shell.
     pub fn shell(line: impl Into<String>) -> Self {
-        Self { value: line.into(), shell: true, ..Self::default() }
+        Self {
+            value: line.into(),
+            shell: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -281,7 +288,9 @@ pub struct KillPolicy {
 impl Default for KillPolicy {
     //= mesos, command executor: 3 s
     fn default() -> Self {
-        Self { grace_period: Duration::from_secs(3) }
+        Self {
+            grace_period: Duration::from_secs(3),
+        }
     }
 }
 
@@ -329,6 +338,26 @@ pub struct TaskInfo {
 }
 
 impl TaskInfo {
+    /// A task that runs `command` under the built-in executor, named as its id.
+    pub fn command(
+        id: TaskId,
+        agent_id: AgentId,
+        resources: Resources,
+        command: CommandInfo,
+    ) -> Self {
+        Self {
+            name: id.to_string(),
+            id,
+            agent_id,
+            resources,
+            command: Some(command),
+            executor: None,
+            kill_policy: KillPolicy::default(),
+            labels: BTreeMap::new(),
+            data: Vec::new(),
+        }
+    }
+
     /// The executor that runs the task: its own, or the command executor named after the task.
     pub fn executor_id(&self) -> ExecutorId {
         match &self.executor {
