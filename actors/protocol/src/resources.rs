@@ -282,6 +282,14 @@ impl Add<&Resources> for Resources {
     }
 }
 
+impl Add for Resources {
+    type Output = Resources;
+    fn add(mut self, other: Resources) -> Resources {
+        self += other;
+        self
+    }
+}
+
 impl SubAssign<&Resources> for Resources {
     fn sub_assign(&mut self, other: &Resources) {
         other.iter().for_each(|less| self.subtract_resource(less));
@@ -308,6 +316,12 @@ impl Sub<&Resources> for Resources {
 impl<'a> std::iter::Sum<&'a Resources> for Resources {
     fn sum<I: Iterator<Item = &'a Resources>>(all: I) -> Resources {
         all.fold(Resources::new(), |sum, more| sum + more)
+    }
+}
+
+impl std::iter::Sum for Resources {
+    fn sum<I: Iterator<Item = Resources>>(all: I) -> Resources {
+        all.fold(Resources::new(), Add::add)
     }
 }
 

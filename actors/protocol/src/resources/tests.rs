@@ -86,6 +86,10 @@ fn equal_contents_are_equal_however_they_came_about() {
 fn mount_disks_are_taken_whole_or_not_at_all() {
     let mount = r("disk[MOUNT:/m]:10");
     assert_eq!((mount.clone() + &mount).len(), 2);
+    assert_eq!(
+        r("disk[MOUNT:/m]:10;disk[MOUNT:/m]:10"),
+        mount.clone() + &mount
+    );
     assert!(!mount.contains(&r("disk[MOUNT:/m]:4")));
     assert!(!mount.contains(&(mount.clone() + &mount)));
     assert_eq!(mount.clone() - &r("disk[MOUNT:/m]:4"), mount);

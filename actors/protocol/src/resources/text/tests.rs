@@ -24,6 +24,10 @@ fn the_usual_forms_are_read_and_printed_in_one_order() {
         ("zones:{b, a};zones:{c}", "zones:{a,b,c}"),
         (" cpus ( eng ) : 4 ; mem : 1.5 ", "cpus(eng):4;mem:1.5"),
         ("cpus(*):4;cpus(eng/web):1", "cpus:4;cpus(eng/web):1"),
+        (
+            "cpus(reservations:[(STATIC,*)]):4",
+            "cpus(reservations:[(STATIC,*)]):4",
+        ),
         ("cpus{REV}:2;cpus:1", "cpus:1;cpus{REV}:2"),
         ("ports:[];zones:{}", ""),
         ("disk[id:path]:5", "disk[id:path]:5"),
