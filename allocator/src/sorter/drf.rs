@@ -234,7 +234,10 @@ impl<C: Client + Send + Sync> Sorter<C> for DrfSorter<C> {
         let Some(leaf) = self.tree.leaf(client) else {
             return;
         };
-        let amounts = self.slots.amounts(amounts);
+        let mut amounts = self.slots.amounts(amounts);
+        for (slot, amount) in &mut amounts {
+            *amount = (*amount).min(self.tree.node(leaf).held.get(*slot).copied().unwrap_or(0));
+        }
         let lineage: Vec<NodeId> = self.tree.lineage(leaf).collect();
         for id in lineage {
             self.tree.node_mut(id).release(&amounts);
