@@ -1,15 +1,32 @@
-//! Frames: what one node writes to another. See `transport` for how they travel.
+//! Frames: what one node writes to another, and their codec.
+//!
+//! On the wire a frame is a `u32` length (big endian, of the rest), a kind byte and a body. Kinds
+//! below [`wire::FIRST_NUMBERED`] steer one connection ([`Control`]); those from there on are
+//! numbered in order along a link, so that a link outlives a connection without loss or doubling
+//! (see [`crate::links`]). A receiver skips kinds that it does not know, and counts the numbered
+//! ones. See `encode` and `decode` for the bodies and `transport` for how the bytes travel.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::{
+    decode::{Decoder, FrameError},
+    encode::{encode_control, encode_frame},
+    wire::{Control, Hello, Preamble, Wire},
+};
 use crate::{error::Undeliverable, exit::ExitReason, pid::AnyPid};
 
 /// A message in its travelling form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parcel {
-    /// To whom; the node part is the receiving node's own.
+    /// To whom; the node part is the receiving node's own and does not travel.
     pub(crate) to: AnyPid,
     /// [`crate::Message::NAME`].
     pub(crate) name: Arc<str>,
@@ -31,14 +48,43 @@ pub(crate) enum Frame {
     Reply { id: u64, result: Result<serde_bytes::ByteBuf, Option<Undeliverable>> },
     /// Wants `Exited` when `target` (here) ends, sent to the frame's sending node.
     Monitor { target: AnyPid },
+    /// Has `watcher` (here) monitor `target` (anywhere).
+    Link { watcher: AnyPid, target: AnyPid },
     /// Takes `Monitor` back.
     Demonitor { target: AnyPid },
     /// `target` (of the sending node) has ended.
     Exited { target: AnyPid, reason: ExitReason },
-    /// Asks for a sign of life.
-    Ping,
-    /// The sign of life.
-    Pong,
-    /// The sending node shuts down in good order.
-    Goodbye,
+}
+
+impl Frame {
+    /// Whether the frame belongs to links and monitors. Such frames are as few as the monitors
+    /// that exist, and a lost one would be missed for ever, so no bound refuses them.
+    pub(crate) fn is_system(&self) -> bool {
+        !matches!(self, Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. })
+    }
+
+    /// About how many bytes the frame takes on the wire: exact to a few dozen bytes, and never
+    /// less than the body that a message brings along.
+    pub(crate) fn weight(&self) -> usize {
+        const HEADER: usize = 32;
+        HEADER
+            + match self {
+                Frame::Tell(parcel) | Frame::Ask { parcel, .. } => {
+                    parcel.to.name().len() + parcel.name.len() + parcel.body.len()
+                }
+                Frame::Reply { result: Ok(body), .. } => body.len(),
+                Frame::Reply { result: Err(reason), .. } => {
+                    reason.as_ref().map_or(0, |reason| reason.to_string().len())
+                }
+                Frame::Monitor { target } | Frame::Demonitor { target } => target.name().len(),
+                Frame::Link { watcher, target } => watcher.name().len() + target.name().len(),
+                Frame::Exited { target, reason } => {
+                    target.name().len()
+                        + match reason {
+                            ExitReason::Crashed(why) => why.len(),
+                            _ => 0,
+                        }
+                }
+            }
+    }
 }

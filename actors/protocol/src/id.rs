@@ -33,7 +33,11 @@ fn check(kind: &'static str, text: &str) -> Result<(), InvalidId> {
     } else {
         return Ok(());
     };
-    Err(InvalidId { kind, text: text.to_owned(), problem })
+    Err(InvalidId {
+        kind,
+        text: text.to_owned(),
+        problem,
+    })
 }
 
 macro_rules! ids {
@@ -150,7 +154,10 @@ mod tests {
             ("a\u{7}", "control"),
         ] {
             let error = TaskId::new(text).unwrap_err().to_string();
-            assert!(error.starts_with("task id") && error.contains(rule), "{error}");
+            assert!(
+                error.starts_with("task id") && error.contains(rule),
+                "{error}"
+            );
         }
         assert!(TaskId::new("x".repeat(256)).is_err());
         assert!(TaskId::new("x".repeat(255)).is_ok());

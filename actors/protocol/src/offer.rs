@@ -53,11 +53,15 @@ impl Filters {
     const MAX_SECONDS: f64 = 365.0 * 86_400.0;
 
     /// No filter at all: the same resources may be offered again at once.
-    pub const NONE: Filters = Filters { refuse_seconds: 0.0 };
+    pub const NONE: Filters = Filters {
+        refuse_seconds: 0.0,
+    };
 
     /// A filter of `seconds`.
     pub fn seconds(seconds: f64) -> Self {
-        Self { refuse_seconds: seconds }
+        Self {
+            refuse_seconds: seconds,
+        }
     }
 
     /// The duration that is in force: clamped as Mesos does.
@@ -73,7 +77,9 @@ impl Filters {
 
 impl Default for Filters {
     fn default() -> Self {
-        Self { refuse_seconds: Self::DEFAULT_SECONDS }
+        Self {
+            refuse_seconds: Self::DEFAULT_SECONDS,
+        }
     }
 }
 
@@ -87,6 +93,9 @@ mod tests {
         assert_eq!(Filters::seconds(-1.0).refuse(), Duration::from_secs(5));
         assert_eq!(Filters::seconds(f64::NAN).refuse(), Duration::from_secs(5));
         assert_eq!(Filters::NONE.refuse(), Duration::ZERO);
-        assert_eq!(Filters::seconds(f64::INFINITY).refuse(), Duration::from_secs(365 * 86_400));
+        assert_eq!(
+            Filters::seconds(f64::INFINITY).refuse(),
+            Duration::from_secs(365 * 86_400)
+        );
     }
 }

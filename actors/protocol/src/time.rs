@@ -32,7 +32,10 @@ impl Add<Duration> for Timestamp {
     type Output = Timestamp;
 
     fn add(self, span: Duration) -> Timestamp {
-        Timestamp(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+        Timestamp(
+            self.0
+                .saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 }
 

@@ -46,7 +46,9 @@ impl Options {
 #[proc_macro_derive(Message, attributes(message))]
 pub fn derive_message(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+    expand(&input)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }
 
 fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
@@ -86,7 +88,12 @@ fn codec(local: bool) -> proc_macro2::TokenStream {
         ::core::result::Result::Err(#error::LocalOnly { name: Self::NAME })
     };
     let (encode, decode, encode_reply, decode_reply) = if local {
-        (local_only.clone(), local_only.clone(), local_only.clone(), local_only)
+        (
+            local_only.clone(),
+            local_only.clone(),
+            local_only.clone(),
+            local_only,
+        )
     } else {
         (
             quote!(::tepui_runtime::message::to_bytes(self)),

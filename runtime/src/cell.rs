@@ -1,0 +1,255 @@
+//! A cell: what the rest of the world holds of an actor. Its PID, mailbox, routes and watchers;
+//! the actor itself lives in `rt::life`.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    AnyPid, Exited, Message, TellError, Undeliverable,
+    frame::Parcel,
+    node::{monitors::Watcher, remote::RemoteReply},
+    rt::{
+        Actor, ActixActor, Context, Handler,
+        envelope::{Envelope, Letter, Reply, Routes},
+        mailbox::{Mailbox, Rejected},
+    },
+};
+
+/// What the runtime asks of an actor, ahead of ordinary messages.
+pub(crate) enum Order<A: ActixActor> {
+    Stop,
+    Kill,
+    Open(Box<dyn Envelope<A>>),
+}
+
+pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
+    pub(crate) pid: AnyPid,
+    pub(crate) mailbox: Mailbox<Order<A>, Box<dyn Envelope<A>>>,
+    routes: Arc<Routes<A>>,
+    pub(crate) handled: AtomicU64,
+    /// A panicking handler does not end the actor.
+    pub(crate) resumes: bool,
+    killed: AtomicBool,
+    /// `None` once the actor has ended.
+    watchers: Mutex<Option<Vec<Watcher>>>,
+    #[cfg(feature = "testkit")]
+    filters: Option<crate::filter::Filters>,
+}
+
+/// A cell whose actor's type is not known.
+pub(crate) trait AnyCell: Send + Sync {
+    fn pid(&self) -> &AnyPid;
+    /// Messages waiting, and handled so far.
+    fn counts(&self) -> (usize, u64);
+    /// Takes a `Letter` of a type that the actor accepts, or hands it back.
+    fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned>;
+    /// Takes a message from afar; the future, if any, is to be awaited: there is no room yet.
+    fn post_parcel(
+        self: Arc<Self>,
+        parcel: Parcel,
+        reply: Option<RemoteReply>,
+    ) -> Result<Option<BoxFuture<'static, ()>>, Undeliverable>;
+    /// Delivers the notice ahead of messages, if the actor accepts it.
+    fn notify(&self, exited: Exited);
+    /// Adds a watcher, or hands it back because the actor has ended.
+    fn watch(&self, watcher: Watcher) -> Result<(), Watcher>;
+    /// Removes the watchers that `gone` names.
+    fn unwatch(&self, gone: &dyn Fn(&Watcher) -> bool);
+    fn stop(&self);
+    fn kill(&self);
+    /// Closes the mailbox; what is in it comes back as a count, the watchers to be told.
+    fn close(&self) -> (u64, Vec<Watcher>);
+}
+
+/// An undelivered letter and why.
+pub(crate) type Returned = (Undeliverable, Box<dyn Any + Send>);
+
+impl<A: Actor> Cell<A> {
+    pub(crate) fn new(pid: AnyPid, capacity: usize, routes: Arc<Routes<A>>, resumes: bool) -> Self {
+        Self {
+            pid,
+            mailbox: Mailbox::new(capacity),
+            routes,
+            handled: AtomicU64::new(0),
+            resumes,
+            killed: AtomicBool::new(false),
+            watchers: Mutex::new(Some(Vec::new())),
+            #[cfg(feature = "testkit")]
+            filters: None,
+        }
+    }
+
+    #[cfg(feature = "testkit")]
+    pub(crate) fn with_filters(self, filters: Option<crate::filter::Filters>) -> Self {
+        Self { filters, ..self }
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Sends without waiting.
+    pub(crate) fn tell<M: Message>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        let letter = Letter { message, reply: Reply::Nowhere };
+        self.post(letter).map_err(|(reason, letter)| self.failed(reason, letter))
+    }
+
+    pub(crate) fn failed<M: Message>(
+        &self,
+        reason: Undeliverable,
+        letter: Letter<M>,
+    ) -> TellError<M> {
+        TellError { pid: self.pid.clone(), reason, message: letter.message }
+    }
+
+    pub(crate) fn post<M: Message>(
+        &self,
+        letter: Letter<M>,
+    ) -> Result<(), (Undeliverable, Letter<M>)>
+    where
+        A: Handler<M>,
+    {
+        #[cfg(feature = "testkit")]
+        let Some(letter) = self.filter(letter) else { return Ok(()) };
+        self.mailbox.push(Box::new(letter)).map_err(returned)
+    }
+
+    /// Sends, waiting for room.
+    pub(crate) async fn post_wait<M: Message>(
+        &self,
+        letter: Letter<M>,
+    ) -> Result<(), (Undeliverable, Letter<M>)>
+    where
+        A: Handler<M>,
+    {
+        #[cfg(feature = "testkit")]
+        let Some(letter) = self.filter(letter) else { return Ok(()) };
+        let envelope: Box<dyn Envelope<A>> = Box::new(letter);
+        self.mailbox.push_wait(envelope).await.map_err(returned)
+    }
+
+    #[cfg(feature = "testkit")]
+    fn filter<M: Message>(&self, letter: Letter<M>) -> Option<Letter<M>>
+    where
+        A: Handler<M>,
+    {
+        match &self.filters {
+            Some(filters) => filters.pass(&self.pid, letter),
+            None => Some(letter),
+        }
+    }
+}
+
+fn returned<A, M>(rejected: Rejected<Box<dyn Envelope<A>>>) -> (Undeliverable, Letter<M>)
+where
+    A: ActixActor<Context = Context<A>>,
+    M: Message,
+{
+    let (reason, envelope) = why(rejected);
+    let letter = envelope.into_any().downcast().expect("what was pushed comes back");
+    (reason, *letter)
+}
+
+fn why<E>(rejected: Rejected<E>) -> (Undeliverable, E) {
+    match rejected {
+        Rejected::Full(back) => (Undeliverable::MailboxFull, back),
+        Rejected::Closed(back) => (Undeliverable::NoSuchActor, back),
+    }
+}
+
+impl<A: Actor> AnyCell for Cell<A> {
+    fn pid(&self) -> &AnyPid {
+        &self.pid
+    }
+
+    fn counts(&self) -> (usize, u64) {
+        (self.mailbox.len(), self.handled.load(Ordering::Relaxed))
+    }
+
+    fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned> {
+        let envelope = self.routes.retype(letter).map_err(|letter| {
+            let name = "this message through an untyped PID".to_owned();
+            (Undeliverable::NotAccepted { name }, letter)
+        })?;
+        self.mailbox.push(envelope).map_err(|rejected| {
+            let (reason, envelope) = why(rejected);
+            (reason, envelope.into_any())
+        })
+    }
+
+    fn post_parcel(
+        self: Arc<Self>,
+        parcel: Parcel,
+        reply: Option<RemoteReply>,
+    ) -> Result<Option<BoxFuture<'static, ()>>, Undeliverable> {
+        let Parcel { name, version, body, .. } = parcel;
+        let envelope = self.routes.decode(&name, version, &body, reply)?;
+        match self.mailbox.push(envelope) {
+            Ok(()) => Ok(None),
+            Err(Rejected::Closed(_)) => Err(Undeliverable::NoSuchActor),
+            Err(Rejected::Full(envelope)) => {
+                Ok(Some(Box::pin(async move {
+                    // Closed while waiting: the envelope's own drop tells an asker.
+                    let _ = self.mailbox.push_wait(envelope).await;
+                })))
+            }
+        }
+    }
+
+    fn notify(&self, exited: Exited) {
+        let letter = Box::new(Letter { message: exited, reply: Reply::Nowhere });
+        match self.routes.retype(letter) {
+            Ok(envelope) => {
+                self.mailbox.push_system(Order::Open(envelope));
+            }
+            Err(_) => tracing::debug!(pid = %self.pid, "linked, but does not accept Exited"),
+        }
+    }
+
+    fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
+        match &mut *self.watchers.lock().expect("no panic while watchers are held") {
+            Some(watchers) => {
+                watchers.push(watcher);
+                Ok(())
+            }
+            None => Err(watcher),
+        }
+    }
+
+    fn unwatch(&self, gone: &dyn Fn(&Watcher) -> bool) {
+        let mut watchers = self.watchers.lock().expect("no panic while watchers are held");
+        if let Some(watchers) = &mut *watchers {
+            watchers.retain(|watcher| !gone(watcher));
+        }
+    }
+
+    fn stop(&self) {
+        self.mailbox.push_system(Order::Stop);
+    }
+
+    fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.mailbox.push_system(Order::Kill);
+    }
+
+    fn close(&self) -> (u64, Vec<Watcher>) {
+        self.mailbox.close();
+        let mut lost = 0;
+        while self.mailbox.pop().is_some() {
+            lost += 1;
+        }
+        while self.mailbox.pop_system().is_some() {}
+        let watchers = self.watchers.lock().expect("no panic while watchers are held").take();
+        (lost, watchers.unwrap_or_default())
+    }
+}

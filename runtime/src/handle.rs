@@ -1,0 +1,212 @@
+//! [`Pid`]: a typed address that can be sent to, and the same for untyped ones inside of actors.
+
+use std::{fmt, hash, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    AnyPid, AskError, Message, Node, TellError, Undeliverable, ambient,
+    cell::Cell,
+    node::undeliverable,
+    rt::{
+        ActixActor, Actor, Context, Handler,
+        envelope::{Letter, Reply},
+    },
+};
+
+/// The address of an actor of type `A`, wherever it lives.
+///
+/// Equality, order, hash and serialised form are those of its [`AnyPid`]. A PID that came in a
+/// message works as it is inside of actors; outside, [`Node::bind`] says which node sends.
+pub struct Pid<A: ActixActor<Context = Context<A>>> {
+    any: AnyPid,
+    route: Route<A>,
+}
+
+enum Route<A: ActixActor<Context = Context<A>>> {
+    Here(Arc<Cell<A>>),
+    Via(Node),
+    Ambient,
+}
+
+impl<A: Actor> Pid<A> {
+    pub(crate) fn local(cell: Arc<Cell<A>>) -> Self {
+        Self { any: cell.pid.clone(), route: Route::Here(cell) }
+    }
+
+    pub(crate) fn via(node: Node, any: AnyPid) -> Self {
+        Self { any, route: Route::Via(node) }
+    }
+
+    /// The address without its type.
+    pub fn any(&self) -> AnyPid {
+        self.any.clone()
+    }
+
+    /// The address without its type.
+    pub fn as_any(&self) -> &AnyPid {
+        &self.any
+    }
+
+    /// Sends without waiting.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message, as [`Node::tell`].
+    pub fn tell<M: Message>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        match &self.route {
+            Route::Here(cell) => cell.tell(message),
+            Route::Via(node) => node.tell(&self.any, message),
+            Route::Ambient => self.any.tell(message),
+        }
+    }
+
+    /// Sends, waiting for room.
+    ///
+    /// # Errors
+    /// As [`Node::tell_wait`].
+    pub async fn tell_wait<M: Message>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        let Route::Here(cell) = &self.route else {
+            return match self.node() {
+                Some(node) => node.tell_wait(&self.any, message).await,
+                None => self.any.tell(message),
+            };
+        };
+        let letter = Letter { message, reply: Reply::Nowhere };
+        cell.post_wait(letter).await.map_err(|(reason, letter)| cell.failed(reason, letter))
+    }
+
+    /// Sends and waits for the reply, at most for `deadline`.
+    ///
+    /// # Errors
+    /// As [`Node::ask`].
+    pub async fn ask<M: Message>(
+        &self,
+        message: M,
+        deadline: Duration,
+    ) -> Result<M::Reply, AskError>
+    where
+        A: Handler<M>,
+    {
+        let Route::Here(cell) = &self.route else {
+            return match self.node() {
+                Some(node) => node.ask(&self.any, message, deadline).await,
+                None => Err(undeliverable(&self.any, Undeliverable::Unbound)),
+            };
+        };
+        let (sender, receiver) = oneshot::channel();
+        let letter = Letter { message, reply: Reply::Here(sender) };
+        let asking = async {
+            let posted = cell.post_wait(letter).await;
+            posted.map_err(|(reason, _)| undeliverable(&self.any, reason))?;
+            receiver.await.map_err(|_| AskError::NoReply { pid: self.any.clone() })
+        };
+        let late = |_| AskError::Timeout { pid: self.any.clone(), after: deadline };
+        timeout(deadline, asking).await.map_err(late)?
+    }
+
+    fn node(&self) -> Option<Node> {
+        match &self.route {
+            Route::Via(node) => Some(node.clone()),
+            Route::Here(_) | Route::Ambient => ambient::current(),
+        }
+    }
+}
+
+impl AnyPid {
+    /// Sends without waiting, from the node of the actor that runs at the moment.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message, as [`Node::tell`]; [`Undeliverable::Unbound`] outside of
+    /// actors.
+    pub fn tell<M: Message>(&self, message: M) -> Result<(), TellError<M>> {
+        match ambient::current() {
+            Some(node) => node.tell(self, message),
+            None => {
+                Err(TellError { pid: self.clone(), reason: Undeliverable::Unbound, message })
+            }
+        }
+    }
+
+    /// Sends and waits for the reply, at most for `deadline`; inside of actors only.
+    ///
+    /// # Errors
+    /// As [`Node::ask`]; [`Undeliverable::Unbound`] outside of actors.
+    pub async fn ask<M: Message>(
+        &self,
+        message: M,
+        deadline: Duration,
+    ) -> Result<M::Reply, AskError> {
+        match ambient::current() {
+            Some(node) => node.ask(self, message, deadline).await,
+            None => Err(undeliverable(self, Undeliverable::Unbound)),
+        }
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> Clone for Pid<A> {
+    fn clone(&self) -> Self {
+        let route = match &self.route {
+            Route::Here(cell) => Route::Here(cell.clone()),
+            Route::Via(node) => Route::Via(node.clone()),
+            Route::Ambient => Route::Ambient,
+        };
+        Self { any: self.any.clone(), route }
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> PartialEq for Pid<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.any == other.any
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> Eq for Pid<A> {}
+
+impl<A: ActixActor<Context = Context<A>>> PartialOrd for Pid<A> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> Ord for Pid<A> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.any.cmp(&other.any)
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> hash::Hash for Pid<A> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.any.hash(state);
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> fmt::Debug for Pid<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.any)
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> fmt::Display for Pid<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.any)
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> Serialize for Pid<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.any.serialize(serializer)
+    }
+}
+
+impl<'de, A: ActixActor<Context = Context<A>>> Deserialize<'de> for Pid<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { any: AnyPid::deserialize(deserializer)?, route: Route::Ambient })
+    }
+}

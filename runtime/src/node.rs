@@ -1,0 +1,331 @@
+//! A node: the actors of one process (or simulated host), their names, and the links to others.
+//!
+//! Owns the registry of names, the clock and the random generator that actors use, and the sending
+//! of messages, wherever the receiver lives. Continue with `node/asks.rs` (answers),
+//! `node/monitors.rs` (exits), `node/remote.rs` (what comes from afar), `node/builder.rs`.
+
+mod asks;
+mod builder;
+pub(crate) mod monitors;
+pub(crate) mod remote;
+mod spawning;
+mod workers;
+
+use std::{
+    any::{Any, TypeId},
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+pub(crate) use asks::undeliverable;
+#[cfg(feature = "testkit")]
+pub(crate) use workers::spawn_task;
+pub use builder::{NodeBuilder, StartError};
+use dashmap::DashMap;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+pub use spawning::{SpawnError, SpawnOptions};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::{
+    AnyPid, ExitReason, Exited, Message, NodeAddr, Pid, TellError, Undeliverable,
+    cell::AnyCell,
+    frame::{Frame, Parcel},
+    links::Refused,
+    links_tmp::Links,
+    rt::{
+        Actor,
+        envelope::{Letter, Reply},
+    },
+};
+
+/// A running node; a clone is the same node.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    addr: NodeAddr,
+    /// Counts the lives of actors; starts at a number that no earlier life of this node reached.
+    next_incarnation: AtomicU64,
+    pub(crate) links: Links,
+    registry: DashMap<Arc<str>, Arc<dyn AnyCell>>,
+    /// `Routes<A>` by actor type: built once.
+    routes: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    pub(crate) monitors: monitors::Monitors,
+    asks: asks::Asks,
+    dead_letters: AtomicU64,
+    clock: Clock,
+    rng: Mutex<StdRng>,
+    placement: workers::Placement,
+    next_name: AtomicU64,
+    stopped: AtomicBool,
+    /// Signalled at each burial.
+    buried: Notify,
+    mailbox_capacity: usize,
+    /// Keeps what the links report to.
+    receiver: Arc<remote::Receiver>,
+    #[cfg(feature = "testkit")]
+    filters: Option<crate::filter::Filters>,
+}
+
+/// The node's time: a start, and what has passed since on tokio's clock, which tests and the
+/// simulation drive.
+#[derive(Clone, Copy)]
+struct Clock {
+    start_micros: u64,
+    started: Instant,
+}
+
+impl Clock {
+    fn now(&self) -> u64 {
+        let passed = self.started.elapsed().as_micros();
+        self.start_micros.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({})", self.addr())
+    }
+}
+
+impl Node {
+    /// Starts to describe a node that listens on `addr`; port 0 takes a free one.
+    pub fn builder(addr: NodeAddr) -> NodeBuilder {
+        NodeBuilder::new(addr)
+    }
+
+    /// Where other nodes reach this one.
+    pub fn addr(&self) -> &NodeAddr {
+        &self.inner.addr
+    }
+
+    /// Microseconds since the Unix epoch; virtual in simulations and tests.
+    pub fn now(&self) -> u64 {
+        self.inner.clock.now()
+    }
+
+    /// A number from the node's generator, which tests and simulations seed.
+    pub fn random_u64(&self) -> u64 {
+        self.inner.rng.lock().expect("no panic while the generator is held").random()
+    }
+
+    /// A random (version 4) UUID from the node's generator.
+    pub fn uuid(&self) -> uuid::Uuid {
+        let bytes = u128::from(self.random_u64()) << 64 | u128::from(self.random_u64());
+        uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
+    }
+
+    /// A generator of its own for an actor, seeded from the node's.
+    pub fn rng(&self) -> StdRng {
+        StdRng::seed_from_u64(self.random_u64())
+    }
+
+    /// Messages that reached nobody: their receiver had ended, or was never there.
+    pub fn dead_letters(&self) -> u64 {
+        self.inner.dead_letters.load(Ordering::Relaxed)
+    }
+
+    /// The actors of this node: PID, messages waiting, messages handled; in order of PID.
+    pub fn actors(&self) -> Vec<(AnyPid, usize, u64)> {
+        let counts = |cell: Arc<dyn AnyCell>| {
+            let (waiting, handled) = cell.counts();
+            (cell.pid().clone(), waiting, handled)
+        };
+        self.cells().into_iter().map(counts).collect()
+    }
+
+    pub(crate) fn cells(&self) -> Vec<Arc<dyn AnyCell>> {
+        let mut cells: Vec<_> = self.inner.registry.iter().map(|e| e.value().clone()).collect();
+        cells.sort_by(|a, b| a.pid().cmp(b.pid()));
+        cells
+    }
+
+    /// The actor of this node that `pid` means now.
+    pub(crate) fn cell(&self, pid: &AnyPid) -> Option<Arc<dyn AnyCell>> {
+        let cell = self.inner.registry.get(pid.name())?.value().clone();
+        let meant = pid.incarnation() == 0 || pid.incarnation() == cell.pid().incarnation();
+        meant.then_some(cell)
+    }
+
+    /// The PID of the actor named `name` on this node, if there is one.
+    pub fn lookup(&self, name: &str) -> Option<AnyPid> {
+        Some(self.inner.registry.get(name)?.value().pid().clone())
+    }
+
+    /// A typed PID that can be used outside of actors. The type is taken on trust: an actor that
+    /// does not accept a message answers so.
+    pub fn bind<A: Actor>(&self, pid: &AnyPid) -> Pid<A> {
+        Pid::via(self.clone(), pid.clone())
+    }
+
+    /// Sends `message` to `pid` without waiting.
+    ///
+    /// # Errors
+    /// [`TellError`] with the message: the receiver is gone or does not accept it, or the mailbox
+    /// or the link is full. A message to another node may still be lost after it left.
+    pub fn tell<M: Message>(&self, pid: &AnyPid, message: M) -> Result<(), TellError<M>> {
+        let letter = Letter { message, reply: Reply::Nowhere };
+        self.post(pid, letter).map_err(|(reason, letter)| {
+            if reason == Undeliverable::NoSuchActor {
+                self.count_dead_letter(pid, M::NAME, &reason);
+            }
+            TellError { pid: pid.clone(), reason, message: letter.message }
+        })
+    }
+
+    fn post<M: Message>(
+        &self,
+        pid: &AnyPid,
+        letter: Letter<M>,
+    ) -> Result<(), (Undeliverable, Letter<M>)> {
+        #[cfg(feature = "testkit")]
+        let Some(letter) = self.filter(pid, letter) else { return Ok(()) };
+        if pid.node() == self.addr() {
+            let Some(cell) = self.cell(pid) else {
+                return Err((Undeliverable::NoSuchActor, letter));
+            };
+            return cell.post_any(Box::new(letter)).map_err(|(reason, letter)| {
+                let letter = letter.downcast().expect("what was posted comes back");
+                (reason, *letter)
+            });
+        }
+        match self.send_parcel(pid, &letter.message, Frame::Tell) {
+            Ok(()) => Ok(()),
+            Err(reason) => Err((reason, letter)),
+        }
+    }
+
+    #[cfg(feature = "testkit")]
+    fn filter<M: Message>(&self, pid: &AnyPid, letter: Letter<M>) -> Option<Letter<M>> {
+        match &self.inner.filters {
+            Some(filters) => filters.pass(pid, letter),
+            None => Some(letter),
+        }
+    }
+
+    fn send_parcel<M: Message>(
+        &self,
+        pid: &AnyPid,
+        message: &M,
+        frame: impl FnOnce(Parcel) -> Frame,
+    ) -> Result<(), Undeliverable> {
+        let frame = frame(parcel(pid, message)?);
+        self.inner.links.send(pid.node(), frame).map_err(refusal)
+    }
+
+    /// Sends `message` to `pid`, waiting for room in the mailbox or on the link.
+    ///
+    /// # Errors
+    /// As [`Node::tell`], but never because something is full on this node.
+    pub async fn tell_wait<M: Message>(
+        &self,
+        pid: &AnyPid,
+        message: M,
+    ) -> Result<(), TellError<M>> {
+        let mut message = message;
+        loop {
+            let failed = match self.tell(pid, message) {
+                Err(error) if error.reason == Undeliverable::LinkFull => error,
+                Err(error) if error.reason == Undeliverable::MailboxFull => error,
+                done => return done,
+            };
+            message = failed.message;
+            if failed.reason == Undeliverable::LinkFull {
+                let frame = match parcel(pid, &message) {
+                    Ok(parcel) => Frame::Tell(parcel),
+                    Err(reason) => return Err(TellError { pid: pid.clone(), reason, message }),
+                };
+                let sent = self.inner.links.send_wait(pid.node(), frame).await;
+                return sent.map_err(|refused| {
+                    let reason = refusal(refused);
+                    TellError { pid: pid.clone(), reason, message }
+                });
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn count_dead_letter(&self, pid: &AnyPid, name: &str, reason: &Undeliverable) {
+        self.inner.dead_letters.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%pid, message = name, %reason, "dead letter");
+    }
+
+    /// Asks the actor to stop; its name is free again once it has.
+    pub fn stop(&self, pid: &AnyPid) {
+        if let Some(cell) = self.cell(pid) {
+            cell.stop();
+        }
+    }
+
+    /// Ends an actor of this node as soon as the handler at hand returns, without asking `stopping`
+    /// and without a restart.
+    pub fn kill(&self, pid: &AnyPid) {
+        if let Some(cell) = self.cell(pid) {
+            cell.kill();
+        }
+    }
+
+    /// Waits for the end of `pid`; at once if it has ended.
+    pub async fn monitor(&self, pid: &AnyPid) -> Exited {
+        let (sender, receiver) = oneshot::channel();
+        self.watch(pid, monitors::Watcher::Once(sender));
+        let lost = || Exited { pid: pid.clone(), reason: ExitReason::Unreachable };
+        receiver.await.unwrap_or_else(|_| lost())
+    }
+
+    /// Takes an actor that has ended off the registry and tells its watchers.
+    pub(crate) fn bury(&self, cell: &dyn AnyCell, reason: ExitReason) {
+        let pid = cell.pid();
+        self.inner.registry.remove_if(pid.name(), |_, kept| kept.pid() == pid);
+        let (lost, watchers) = cell.close();
+        self.inner.dead_letters.fetch_add(lost, Ordering::Relaxed);
+        match &reason {
+            ExitReason::Crashed(why) => tracing::error!(%pid, why, "actor crashed"),
+            reason => tracing::debug!(%pid, %reason, "actor ended"),
+        }
+        for watcher in watchers {
+            self.inform_of(watcher, pid, &reason);
+        }
+        self.inner.buried.notify_waiters();
+    }
+
+    fn inform_of(&self, watcher: monitors::Watcher, pid: &AnyPid, reason: &ExitReason) {
+        self.inform(watcher, pid.clone(), reason.clone());
+    }
+
+    /// Stops all actors, says goodbye to all peers, and ends the worker threads.
+    pub async fn shutdown(&self) {
+        self.inner.stopped.store(true, Ordering::Release);
+        for cell in self.cells() {
+            cell.stop();
+        }
+        loop {
+            let buried = self.inner.buried.notified();
+            if self.inner.registry.is_empty() {
+                break;
+            }
+            buried.await;
+        }
+        self.inner.links.shutdown().await;
+        self.inner.placement.shutdown();
+    }
+}
+
+fn parcel<M: Message>(pid: &AnyPid, message: &M) -> Result<Parcel, Undeliverable> {
+    let body = message.encode()?;
+    Ok(Parcel { to: pid.clone(), name: M::NAME.into(), version: M::VERSION, body })
+}
+
+fn refusal(refused: Refused) -> Undeliverable {
+    match refused {
+        Refused::Full(_) => Undeliverable::LinkFull,
+        Refused::TooLarge { bytes, limit } => Undeliverable::TooLarge { bytes, limit },
+        Refused::Stopped => Undeliverable::NodeStopped,
+    }
+}

@@ -1,0 +1,134 @@
+//! Asks: questions under way, each with a deadline.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use serde_bytes::ByteBuf;
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{Node, parcel};
+use crate::{
+    AnyPid, AskError, Message, NodeAddr, Undeliverable,
+    frame::Frame,
+    rt::envelope::{Letter, Reply},
+};
+
+/// What came back from another node.
+pub(crate) enum Answer {
+    /// The reply, encoded.
+    Reply(ByteBuf),
+    /// The other node refused the question, or (`None`) its actor ended before it answered.
+    Refused(Option<Undeliverable>),
+    /// The link is lost.
+    Lost(String),
+}
+
+struct Pending {
+    peer: NodeAddr,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Questions to other nodes that have no answer yet.
+#[derive(Default)]
+pub(crate) struct Asks {
+    next: AtomicU64,
+    pending: DashMap<u64, Pending>,
+}
+
+impl Asks {
+    fn open(&self, peer: &NodeAddr) -> (u64, oneshot::Receiver<Answer>) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, receiver) = oneshot::channel();
+        self.pending.insert(id, Pending { peer: peer.clone(), answer });
+        (id, receiver)
+    }
+
+    /// Gives `answer` to the asker, if it still waits.
+    pub(crate) fn answer(&self, id: u64, answer: Answer) {
+        if let Some((_, pending)) = self.pending.remove(&id) {
+            let _ = pending.answer.send(answer);
+        }
+    }
+
+    /// The questions to `peer` will not be answered.
+    pub(crate) fn lose(&self, peer: &NodeAddr, problem: &str) {
+        let mut lost: Vec<u64> =
+            self.pending.iter().filter(|e| e.value().peer == *peer).map(|e| *e.key()).collect();
+        lost.sort_unstable();
+        for id in lost {
+            self.answer(id, Answer::Lost(problem.to_owned()));
+        }
+    }
+}
+
+/// Forgets the question when the asker no longer waits.
+struct Forget<'a>(&'a Asks, u64);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.pending.remove(&self.1);
+    }
+}
+
+impl Node {
+    /// Sends `message` to `pid` and waits for the reply, at most for `deadline`.
+    ///
+    /// # Errors
+    /// [`AskError`]: not delivered, not answered in time, the actor or the link ended before.
+    pub async fn ask<M: Message>(
+        &self,
+        pid: &AnyPid,
+        message: M,
+        deadline: Duration,
+    ) -> Result<M::Reply, AskError> {
+        let late = |_| AskError::Timeout { pid: pid.clone(), after: deadline };
+        let answered = if pid.node() == self.addr() {
+            timeout(deadline, self.ask_here(pid, message)).await
+        } else {
+            timeout(deadline, self.ask_afar(pid, message)).await
+        };
+        answered.map_err(late)?
+    }
+
+    async fn ask_here<M: Message>(
+        &self,
+        pid: &AnyPid,
+        message: M,
+    ) -> Result<M::Reply, AskError> {
+        let (sender, receiver) = oneshot::channel();
+        let letter = Letter { message, reply: Reply::Here(sender) };
+        self.post(pid, letter).map_err(|(reason, _)| undeliverable(pid, reason))?;
+        receiver.await.map_err(|_| AskError::NoReply { pid: pid.clone() })
+    }
+
+    async fn ask_afar<M: Message>(
+        &self,
+        pid: &AnyPid,
+        message: M,
+    ) -> Result<M::Reply, AskError> {
+        let (id, receiver) = self.inner.asks.open(pid.node());
+        let _forget = Forget(&self.inner.asks, id);
+        #[cfg(feature = "testkit")]
+        let message = match self.filter(pid, Letter { message, reply: Reply::Nowhere }) {
+            Some(letter) => letter.message,
+            None => return std::future::pending().await,
+        };
+        let parcel = parcel(pid, &message).map_err(|reason| undeliverable(pid, reason))?;
+        let sent = self.inner.links.send(pid.node(), Frame::Ask { id, parcel });
+        sent.map_err(|refused| undeliverable(pid, super::refusal(refused)))?;
+        match receiver.await {
+            Ok(Answer::Reply(body)) => M::decode_reply(&body)
+                .map_err(|error| undeliverable(pid, Undeliverable::from(error))),
+            Ok(Answer::Refused(Some(reason))) => Err(undeliverable(pid, reason)),
+            Ok(Answer::Refused(None)) | Err(_) => Err(AskError::NoReply { pid: pid.clone() }),
+            Ok(Answer::Lost(problem)) => Err(AskError::Unreachable { pid: pid.clone(), problem }),
+        }
+    }
+}
+
+pub(crate) fn undeliverable(pid: &AnyPid, reason: Undeliverable) -> AskError {
+    AskError::Undeliverable { pid: pid.clone(), reason }
+}

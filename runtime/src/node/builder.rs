@@ -1,0 +1,203 @@
+//! Describing a node before it starts.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    num::NonZero,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Clock, Inner, Node, asks::Asks, monitors::Monitors, remote::Receiver, workers::Placement,
+};
+use crate::{
+    NodeAddr,
+    links_tmp::{BindError, LinkConfig, Links},
+    transport::{Tcp, Transport},
+};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Its worker threads cannot be started.
+    #[error("cannot start worker threads")]
+    Workers(#[source] std::io::Error),
+}
+
+/// A node to be; see [`Node::builder`].
+pub struct NodeBuilder {
+    addr: NodeAddr,
+    advertise: Option<NodeAddr>,
+    workers: Option<usize>,
+    local: bool,
+    transport: Arc<dyn Transport>,
+    seed: Option<u64>,
+    start_micros: Option<u64>,
+    mailbox: usize,
+    links: LinkConfig,
+    #[cfg(feature = "testkit")]
+    filters: Option<crate::filter::Filters>,
+}
+
+impl NodeBuilder {
+    pub(super) fn new(addr: NodeAddr) -> Self {
+        Self {
+            addr,
+            advertise: None,
+            workers: None,
+            local: false,
+            transport: Arc::new(Tcp),
+            seed: None,
+            start_micros: None,
+            mailbox: 65_536,
+            links: LinkConfig::default(),
+            #[cfg(feature = "testkit")]
+            filters: None,
+        }
+    }
+
+    /// The address that other nodes are told, where it is not the one listened on.
+    pub fn advertise(mut self, addr: NodeAddr) -> Self {
+        self.advertise = Some(addr);
+        self
+    }
+
+    /// How many threads run actors; default: one per core.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Actors run on the `LocalSet` of the caller and not on threads of the node's own.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// How bytes travel; default: TCP.
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// The seed of the node's random generator; default: from the operating system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// What the clock shows at the start, in microseconds since the Unix epoch; default: the
+    /// system's clock. A later life of the node must start later: incarnations come from it.
+    pub fn start_time(mut self, micros: u64) -> Self {
+        self.start_micros = Some(micros);
+        self
+    }
+
+    /// Messages that may wait for an actor that does not say otherwise; default 65,536.
+    pub fn mailbox(mut self, capacity: usize) -> Self {
+        self.mailbox = capacity;
+        self
+    }
+
+    /// An idle link sends a sign of life `every` so often, and a peer silent for `lost_after` is
+    /// lost; default 1 s and 10 s.
+    pub fn heartbeat(mut self, every: Duration, lost_after: Duration) -> Self {
+        self.links.heartbeat = every;
+        self.links.lost_after = lost_after;
+        self
+    }
+
+    /// The largest frame, in bytes; default 16 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.links.max_frame = bytes;
+        self
+    }
+
+    #[cfg(feature = "testkit")]
+    pub(crate) fn filters(mut self, filters: crate::filter::Filters) -> Self {
+        self.filters = Some(filters);
+        self
+    }
+
+    /// Starts the node. With [`NodeBuilder::local`] the caller must be in a `LocalSet`.
+    ///
+    /// # Errors
+    /// [`StartError`], above all when the address is in use.
+    pub async fn start(mut self) -> Result<Node, StartError> {
+        let start_micros = self.start_micros.unwrap_or_else(system_micros);
+        self.links.incarnation = start_micros;
+        let placement = match self.local {
+            true => Placement::Here,
+            false => {
+                let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+                Placement::workers(self.workers.unwrap_or_else(cores)).map_err(StartError::Workers)?
+            }
+        };
+        let (addr, advertise) = (self.addr.clone(), self.advertise.take());
+        let (links, transport) = (self.links.clone(), self.transport.clone());
+        let binding = async move { Links::bind(&addr, advertise, links, transport).await };
+        let links = placement.first(binding).await?;
+        let inner = Arc::new_cyclic(|weak| self.inner(weak, start_micros, placement, links));
+        let receiver: Weak<Receiver> = Arc::downgrade(&inner.receiver);
+        let links = inner.links.clone();
+        inner.placement.first(async move { links.serve(receiver) }).await;
+        let node = Node { inner };
+        #[cfg(feature = "testkit")]
+        if let Some(filters) = &node.inner.filters {
+            filters.know(&node);
+        }
+        Ok(node)
+    }
+
+    fn inner(
+        self,
+        weak: &Weak<Inner>,
+        start_micros: u64,
+        placement: Placement,
+        links: Links,
+    ) -> Inner {
+        let seed = self.seed.unwrap_or_else(system_seed);
+        Inner {
+            addr: links.addr().clone(),
+            // Room for 4,096 lives a microsecond between two starts of the node.
+            next_incarnation: AtomicU64::new((start_micros << 12) | 1),
+            links,
+            registry: DashMap::new(),
+            routes: DashMap::new(),
+            monitors: Monitors::default(),
+            asks: Asks::default(),
+            dead_letters: AtomicU64::new(0),
+            clock: Clock { start_micros, started: Instant::now() },
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+            placement,
+            next_name: AtomicU64::new(1),
+            stopped: AtomicBool::new(false),
+            buried: Notify::new(),
+            mailbox_capacity: self.mailbox,
+            receiver: Arc::new(Receiver(weak.clone())),
+            #[cfg(feature = "testkit")]
+            filters: self.filters,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where a node reads the wall clock")]
+fn system_micros() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A number from the operating system, by way of the standard library's hash keys.
+fn system_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
