@@ -11,6 +11,7 @@
 //! long-lived conversation. All may be lost: whoever needs an answer asks again.
 
 pub mod agent;
+pub mod environment;
 pub mod executor;
 pub mod operator;
 pub mod scheduler;

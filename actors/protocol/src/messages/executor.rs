@@ -19,6 +19,9 @@ pub struct Register {
     pub framework_id: FrameworkId,
     /// Which.
     pub executor_id: ExecutorId,
+    /// Which run of it; empty where the executor does not know.
+    #[serde(default)]
+    pub run: String,
     /// Tasks that it has and the agent may not know it has.
     #[serde(default)]
     pub tasks: Vec<TaskInfo>,
@@ -32,6 +35,16 @@ pub struct Register {
 #[message(name = "tepui.executor.Registered")]
 pub struct Registered {
     /// By which agent.
+    pub agent_id: AgentId,
+}
+
+/// The agent has restarted, perhaps at another address, and asks its executors to register again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.executor.Reconnect")]
+pub struct Reconnect {
+    /// The agent actor of now.
+    pub agent: AnyPid,
+    /// Its id, the same as before.
     pub agent_id: AgentId,
 }
 
