@@ -1,0 +1,14 @@
+//! tepui: actors across machines, and the cluster that runs on them.
+//!
+//! The facade: [`prelude`] is what a framework developer's file starts with; the crates below it
+//! can also be used alone.
+
+pub use tepui_allocator as allocator;
+pub use tepui_framework as framework;
+pub use tepui_protocol as protocol;
+pub use tepui_runtime as runtime;
+
+/// What an actor or a framework needs.
+pub mod prelude {
+    pub use tepui_runtime::prelude::*;
+}

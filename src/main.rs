@@ -1,0 +1,3 @@
+//! The `tepui` command.
+
+fn main() {}
