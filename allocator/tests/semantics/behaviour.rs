@@ -216,8 +216,10 @@ fn what_is_held_in_a_role_that_was_left_counts_until_recovered() {
 fn update_framework_replaces_suppressed_roles() {
     let mut cluster = Cluster::new(Options::default());
     cluster.play("framework f1 role1 role2; suppress f1");
-    let mut terms = FrameworkTerms::default();
-    terms.roles = roles(&["role1", "role2"]);
+    let terms = FrameworkTerms {
+        roles: roles(&["role1", "role2"]),
+        ..Default::default()
+    };
     cluster
         .allocator
         .update_framework(&framework("f1"), terms, &roles(&["role1"]));
