@@ -1,0 +1,43 @@
+# tepui: the commands of everyday work. `make help` lists them.
+
+CARGO ?= cargo
+# Cases of the fuzzing property tests in `make fuzz`: about a minute on two cores.
+FUZZ_CASES ?= 60000
+
+.PHONY: help tools build test fuzz lint docs figures clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make build     the release binary, target/release/tepui
+build:
+	$(CARGO) build --release --locked
+
+## make tools     installs what the tests need (as root), or says what is missing
+tools:
+	@packaging/tools.sh
+
+## make test      installs what the tests need and runs all of them
+test: tools
+	$(CARGO) test --workspace --locked
+	$(MAKE) fuzz
+
+## make fuzz      the fuzzing tests at length (FUZZ_CASES=n)
+fuzz:
+	TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime fuzz
+
+## make lint      formatting and clippy, warnings denied
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+## make docs      the API documentation, warnings denied
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+## make figures   the benchmarks; SUBJECT=actors for one of them; writes docs/figures.md
+figures:
+	packaging/figures.sh $(SUBJECT)
+
+clean:
+	$(CARGO) clean
