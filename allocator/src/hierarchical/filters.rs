@@ -18,15 +18,22 @@ use tepui_protocol::{AgentId, FrameworkId, Resources, Role, Timestamp};
 #[derive(Clone, Debug)]
 struct Filter {
     deadline: Timestamp,
-    /// Ticks counted when it was made.
-    made_at_tick: u64,
     /// Refused resources, unallocated.
     refused: Resources,
 }
 
+/// Whose refusal it is and where.
+#[derive(Clone, Debug)]
+struct Place {
+    framework: FrameworkId,
+    role: Role,
+    agent: AgentId,
+    /// Ticks counted when it was made.
+    made_at_tick: u64,
+}
+
 type FilterId = u64;
-type Key = (FrameworkId, Role, AgentId);
-type ByRole = BTreeMap<Role, BTreeMap<AgentId, BTreeMap<FilterId, Filter>>>;
+type ByFramework = BTreeMap<FrameworkId, BTreeMap<FilterId, Filter>>;
 
 /// All refusals in force.
 #[derive(Clone, Debug)]
@@ -34,8 +41,24 @@ pub(super) struct Filters {
     interval: Duration,
     ticks: u64,
     next_id: FilterId,
-    by_framework: BTreeMap<FrameworkId, ByRole>,
-    due: BTreeMap<(Timestamp, FilterId), Key>,
+    by_agent: BTreeMap<AgentId, BTreeMap<Role, ByFramework>>,
+    due: BTreeMap<(Timestamp, FilterId), Place>,
+}
+
+/// The refusals of one agent's resources in one role.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusals<'a>(Option<&'a ByFramework>);
+
+impl Refusals<'_> {
+    /// Whether the framework refused `offered` (unallocated), or more.
+    pub(super) fn block(self, framework: &FrameworkId, offered: &Resources) -> bool {
+        let filters = self.0.and_then(|refusals| refusals.get(framework));
+        filters.is_some_and(|filters| {
+            filters
+                .values()
+                .any(|filter| filter.refused.contains(offered))
+        })
+    }
 }
 
 impl Filters {
@@ -45,46 +68,38 @@ impl Filters {
             interval,
             ticks: 0,
             next_id: 0,
-            by_framework: BTreeMap::new(),
+            by_agent: BTreeMap::new(),
             due: BTreeMap::new(),
         }
     }
 
     /// Records a refusal of `refused` (unallocated) for at least `timeout`.
-    pub(super) fn add(&mut self, key: Key, refused: Resources, timeout: Duration, now: Timestamp) {
+    pub(super) fn add(
+        &mut self,
+        (framework, role, agent): (FrameworkId, Role, AgentId),
+        refused: Resources,
+        timeout: Duration,
+        now: Timestamp,
+    ) {
         let deadline = now + timeout.max(self.interval);
         let id = self.next_id;
         self.next_id += 1;
-        let filter = Filter {
-            deadline,
+        let roles = self.by_agent.entry(agent.clone()).or_default();
+        let frameworks = roles.entry(role.clone()).or_default();
+        let filters = frameworks.entry(framework.clone()).or_default();
+        filters.insert(id, Filter { deadline, refused });
+        let place = Place {
+            framework,
+            role,
+            agent,
             made_at_tick: self.ticks,
-            refused,
         };
-        let (framework, role, agent) = key.clone();
-        let roles = self.by_framework.entry(framework).or_default();
-        let filters = roles.entry(role).or_default().entry(agent).or_default();
-        filters.insert(id, filter);
-        self.due.insert((deadline, id), key);
+        self.due.insert((deadline, id), place);
     }
 
-    /// Whether the framework refused `offered` (unallocated), or more, on this agent in this role.
-    pub(super) fn block(
-        &self,
-        framework: &FrameworkId,
-        role: &Role,
-        agent: &AgentId,
-        offered: &Resources,
-    ) -> bool {
-        let agents = self
-            .by_framework
-            .get(framework)
-            .and_then(|roles| roles.get(role));
-        let filters = agents.and_then(|agents| agents.get(agent));
-        filters.is_some_and(|filters| {
-            filters
-                .values()
-                .any(|filter| filter.refused.contains(offered))
-        })
+    /// The refusals of this agent's resources in this role.
+    pub(super) fn on(&self, agent: &AgentId, role: &Role) -> Refusals<'_> {
+        Refusals(self.by_agent.get(agent).and_then(|roles| roles.get(role)))
     }
 
     /// Counts a periodic run.
@@ -95,13 +110,11 @@ impl Filters {
     /// Forgets those whose time is over.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let over = self.due.range(..=(now, FilterId::MAX));
-        let over: Vec<_> = over
-            .filter(|&(due, key)| self.outlived_a_tick(due.1, key))
-            .map(|(due, _)| *due)
-            .collect();
-        for due in over {
-            self.forget(due);
-        }
+        let over = over
+            .filter(|(_, place)| self.outlived_a_tick(place))
+            .map(|(due, _)| *due);
+        let over: Vec<_> = over.collect();
+        over.into_iter().for_each(|due| self.forget(due));
     }
 
     /// When the next one expires without a further tick, `now` at the earliest.
@@ -109,37 +122,42 @@ impl Filters {
         let mut ready = self
             .due
             .iter()
-            .filter(|&(due, key)| self.outlived_a_tick(due.1, key));
+            .filter(|(_, place)| self.outlived_a_tick(place));
         ready.next().map(|(&(deadline, _), _)| deadline.max(now))
     }
 
-    fn outlived_a_tick(&self, id: FilterId, (framework, role, agent): &Key) -> bool {
-        let filter = &self.by_framework[framework][role][agent][&id];
-        self.interval.is_zero() || self.ticks > filter.made_at_tick
+    fn outlived_a_tick(&self, place: &Place) -> bool {
+        self.interval.is_zero() || self.ticks > place.made_at_tick
     }
 
     fn forget(&mut self, due: (Timestamp, FilterId)) {
-        let Some((framework, role, agent)) = self.due.remove(&due) else {
+        let Some(Place {
+            framework,
+            role,
+            agent,
+            ..
+        }) = self.due.remove(&due)
+        else {
             return;
         };
-        let Some(roles) = self.by_framework.get_mut(&framework) else {
+        let Some(roles) = self.by_agent.get_mut(&agent) else {
             return;
         };
-        let Some(agents) = roles.get_mut(&role) else {
+        let Some(frameworks) = roles.get_mut(&role) else {
             return;
         };
-        let Some(filters) = agents.get_mut(&agent) else {
+        let Some(filters) = frameworks.get_mut(&framework) else {
             return;
         };
         filters.remove(&due.1);
         if filters.is_empty() {
-            agents.remove(&agent);
+            frameworks.remove(&framework);
         }
-        if agents.is_empty() {
+        if frameworks.is_empty() {
             roles.remove(&role);
         }
         if roles.is_empty() {
-            self.by_framework.remove(&framework);
+            self.by_agent.remove(&agent);
         }
     }
 
@@ -154,29 +172,29 @@ impl Filters {
     }
 
     fn clear(&mut self, framework: &FrameworkId, unwanted: impl Fn(&Role) -> bool) {
-        let roles = self.by_framework.get(framework).into_iter().flatten();
-        let agents = roles
-            .filter(|(role, _)| unwanted(role))
-            .flat_map(|(_, agents)| agents.values());
-        let dues: Vec<_> = agents.flat_map(dues).collect();
+        let refusals = self
+            .by_agent
+            .values()
+            .flatten()
+            .filter(|(role, _)| unwanted(role));
+        let filters = refusals.filter_map(|(_, frameworks)| frameworks.get(framework));
+        let dues: Vec<_> = filters.flat_map(dues).collect();
         dues.into_iter().for_each(|due| self.forget(due));
     }
 
     /// Forgets all refusals of an agent's resources.
     pub(super) fn clear_agent(&mut self, agent: &AgentId) {
-        let agents = self.by_framework.values().flat_map(BTreeMap::values);
-        let dues: Vec<_> = agents
-            .filter_map(|agents| agents.get(agent))
-            .flat_map(dues)
-            .collect();
+        let roles = self.by_agent.get(agent).into_iter().flatten();
+        let filters = roles.flat_map(|(_, frameworks)| frameworks.values());
+        let dues: Vec<_> = filters.flat_map(dues).collect();
         dues.into_iter().for_each(|due| self.forget(due));
     }
 
     /// How many are in force, per role.
     pub(super) fn counts(&self) -> BTreeMap<Role, usize> {
         let mut counts = BTreeMap::new();
-        for (_, role, _) in self.due.values() {
-            *counts.entry(role.clone()).or_default() += 1;
+        for place in self.due.values() {
+            *counts.entry(place.role.clone()).or_default() += 1;
         }
         counts
     }

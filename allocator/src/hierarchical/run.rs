@@ -11,8 +11,6 @@
 //!
 //= mesos, allocator: second stage of an allocation run
 
-use std::sync::Arc;
-
 use rand::seq::SliceRandom;
 use tepui_protocol::{AgentId, FrameworkId, Resources, Role};
 
@@ -70,37 +68,41 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
             .map(Sorter::sort)
             .unwrap_or_default();
         let mut free = self.agents[agent].available().allocatable_to(role);
-        for framework in Arc::clone(&frameworks).iter() {
-            if free.is_empty() {
-                return;
-            }
-            let Some(offered) = self.offerable(framework, role, agent, &free) else {
-                continue;
-            };
+        let mut next = 0;
+        while let Some((at, offered)) = self.first_taker(&frameworks[next..], role, agent, &free) {
             free -= &offered;
-            allocations.push(self.give(framework, role, agent, &offered));
+            allocations.push(self.give(&frameworks[next + at], role, agent, &offered));
+            next += at + 1;
         }
     }
 
-    /// What of `free` the framework is offered, if it is worth an offer.
-    fn offerable(
+    /// The first of `frameworks` that is to be offered some of `free`, by position, and what.
+    fn first_taker(
         &self,
-        framework: &FrameworkId,
+        frameworks: &[FrameworkId],
         role: &Role,
         agent: &AgentId,
         free: &Resources,
-    ) -> Option<Resources> {
-        let known = self.frameworks.get(framework)?;
-        let for_gpus = self.options.gpu_agents == GpuAgents::ForGpuFrameworks;
-        if for_gpus && self.agents[agent].has_gpus() && !known.takes_gpu_agents() {
+    ) -> Option<(usize, Resources)> {
+        if free.is_empty() {
             return None;
         }
-        let offered = known.understood(free);
-        let worth = known
-            .minimum(role, &self.options.min_allocatable)
-            .is_met_by(&offered);
-        let wanted = worth && !self.filters.block(framework, role, agent, &offered);
-        (wanted && !offered.is_empty()).then(|| offered.into_owned())
+        let only_for_gpus =
+            self.options.gpu_agents == GpuAgents::ForGpuFrameworks && self.agents[agent].has_gpus();
+        let refusals = self.filters.on(agent, role);
+        let takes = |id: &FrameworkId| {
+            let framework = self.frameworks.get(id)?;
+            if only_for_gpus && !framework.takes_gpu_agents() {
+                return None;
+            }
+            let offered = framework.understood(free);
+            let worth = framework.minimum(role, &self.options.min_allocatable);
+            let wanted =
+                !offered.is_empty() && worth.is_met_by(&offered) && !refusals.block(id, &offered);
+            wanted.then(|| offered.into_owned())
+        };
+        let mut taking = frameworks.iter().enumerate();
+        taking.find_map(|(at, id)| takes(id).map(|offered| (at, offered)))
     }
 
     /// Books an allocation.
