@@ -1,0 +1,137 @@
+//! The actor around [`Executor`]: hands messages to it and carries its effects out.
+
+use std::collections::VecDeque;
+
+use rand::rngs::StdRng;
+use tepui_isolation::Ended;
+use tepui_protocol::{TaskId, Timestamp, messages::executor};
+use tepui_runtime::prelude::*;
+
+use crate::{ExecutorConfig, Processes, StartProcess, effects::Effect, state::Executor};
+
+/// The name that an executor's actor bears on its node.
+pub const NAME: &str = "executor";
+
+/// An executor as an actor.
+pub struct ExecutorActor {
+    start: Option<(ExecutorConfig, StdRng)>,
+    state: Option<Executor>,
+    processes: Box<dyn Processes>,
+}
+
+impl ExecutorActor {
+    /// An executor that draws its uuids from `rng` and runs its tasks with `processes`.
+    pub fn new(config: ExecutorConfig, rng: StdRng, processes: Box<dyn Processes>) -> Self {
+        Self {
+            start: Some((config, rng)),
+            state: None,
+            processes,
+        }
+    }
+
+    /// Calls the state machine and carries out what it wants, until it wants nothing more.
+    fn apply(
+        &mut self,
+        ctx: &mut Context<Self>,
+        event: impl FnOnce(&mut Executor, Timestamp, &mut Vec<Effect>),
+    ) {
+        let Some(state) = &mut self.state else { return };
+        let mut effects = Vec::new();
+        event(state, Timestamp(ctx.now()), &mut effects);
+        let mut waiting = VecDeque::from(effects);
+        while let Some(effect) = waiting.pop_front() {
+            waiting.extend(self.carry_out(effect, ctx));
+        }
+    }
+
+    /// Returns the effects that come of it at once.
+    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) -> Vec<Effect> {
+        match effect {
+            Effect::Register(agent, message) => tell(&agent, message),
+            Effect::Update(agent, message) => tell(&agent, message),
+            Effect::Monitor(pid) => ctx.monitor(&pid),
+            Effect::Start(start) => return self.start_process(&start, ctx),
+            Effect::Signal(task, signal) => self.processes.signal(&task, signal),
+            Effect::Timer { after, timer } => {
+                ctx.run_later(after, move |actor, ctx| {
+                    actor.apply(ctx, |state, now, out| state.on_timer(now, timer, out));
+                });
+            }
+            Effect::Stop { why } => {
+                tracing::info!(why, "executor ends");
+                ctx.stop();
+            }
+        }
+        Vec::new()
+    }
+
+    fn start_process(&mut self, start: &StartProcess, ctx: &mut Context<Self>) -> Vec<Effect> {
+        let started = self.processes.start(start).map(|started| {
+            tracing::info!(task = %start.task_id, os_pid = started.os_pid, "task runs");
+            self.await_end(start.task_id.clone(), started.ended, ctx);
+        });
+        let (mut out, now) = (Vec::new(), Timestamp(ctx.now()));
+        if let Some(state) = &mut self.state {
+            state.on_started(now, &start.task_id, started, &mut out);
+        }
+        out
+    }
+
+    fn await_end(
+        &self,
+        task: TaskId,
+        ended: impl Future<Output = Ended> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        ctx.spawn(ended.into_actor(self).map(move |ended, actor, ctx| {
+            tracing::info!(%task, %ended, "task ended");
+            actor.apply(ctx, |state, now, out| {
+                state.on_ended(now, &task, ended, out)
+            });
+        }));
+    }
+}
+
+/// What does not leave now is sent again when the state machine's timers say so.
+fn tell<M: Message>(agent: &AnyPid, message: M) {
+    if let Err(error) = agent.tell(message) {
+        tracing::debug!(%error, message = M::NAME, "not sent");
+    }
+}
+
+impl Actor for ExecutorActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if let Some((config, rng)) = self.start.take() {
+            self.state = Some(Executor::new(config, ctx.any_pid(), rng));
+            self.apply(ctx, |state, _, out| state.on_start(out));
+        }
+    }
+}
+
+accepts!(ExecutorActor:
+    executor::Registered, executor::Reconnect, executor::Launch, executor::Kill,
+    executor::Acknowledged, executor::Shutdown, Exited,
+);
+
+macro_rules! handle {
+    ($($message:ty => |$state:ident, $now:ident, $m:ident, $out:ident| $call:expr;)*) => {$(
+        impl Handler<$message> for ExecutorActor {
+            type Result = ();
+            fn handle(&mut self, $m: $message, ctx: &mut Context<Self>) {
+                self.apply(ctx, |$state, $now, $out| $call);
+            }
+        }
+    )*};
+}
+
+handle! {
+    executor::Registered => |state, _now, m, out| state.on_registered(m, out);
+    executor::Reconnect => |state, _now, m, out| state.on_reconnect(m, out);
+    executor::Launch => |state, now, m, out| state.on_launch(now, m.task, out);
+    executor::Kill => |state, now, m, out| state.on_kill(now, &m, out);
+    executor::Acknowledged => |state, _now, m, out| state.on_acknowledged(&m, out);
+    executor::Shutdown => |state, now, _m, out| state.on_shutdown(now, out);
+    Exited => |state, now, m, out| state.on_agent_exited(now, &m.pid, out);
+}

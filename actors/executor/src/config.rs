@@ -1,0 +1,57 @@
+//! What an executor is told when it starts: its place, and its times.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tepui_protocol::messages::environment::{ExecutorPlace, InvalidPlace};
+use tepui_runtime::NodeAddr;
+
+/// All settings of an executor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutorConfig {
+    /// Where it stands in the cluster.
+    pub place: ExecutorPlace,
+    /// Variables of its own environment that tasks inherit.
+    pub inherited: BTreeMap<String, String>,
+    /// Where its node listens; the agent is on the same machine.
+    pub listen: NodeAddr,
+    /// The time from a registration to the next attempt; doubles up to `register_backoff_max`.
+    pub register_backoff: Duration,
+    /// The longest time between attempts.
+    pub register_backoff_max: Duration,
+    /// After this time an unacknowledged update is sent again.
+    pub resend_after: Duration,
+}
+
+impl ExecutorConfig {
+    /// The default times for an executor at `place`.
+    pub fn new(place: ExecutorPlace) -> Self {
+        Self {
+            place,
+            inherited: BTreeMap::new(),
+            listen: NodeAddr::new("127.0.0.1", 0),
+            register_backoff: Duration::from_millis(250),
+            register_backoff_max: Duration::from_secs(5),
+            resend_after: Duration::from_secs(10),
+        }
+    }
+
+    /// Reads the environment of this process, which the agent has set.
+    ///
+    /// # Errors
+    /// [`InvalidPlace`] when this process was not started by an agent.
+    pub fn from_env() -> Result<Self, InvalidPlace> {
+        let place = ExecutorPlace::from_variables(|name| std::env::var(name).ok())?;
+        let all = std::env::vars_os();
+        let texts = all.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let inherited = texts.filter(|(name, _)| !is_internal(name)).collect();
+        Ok(Self {
+            inherited,
+            ..Self::new(place)
+        })
+    }
+}
+
+/// Whether a variable is between agent and executor and none of a task's business.
+fn is_internal(name: &str) -> bool {
+    name.starts_with("TEPUI_") || name.starts_with("MESOS_")
+}

@@ -1,0 +1,45 @@
+//! The environment variables of a task.
+//!
+//! In order, later ones winning: what the executor inherited; `TEPUI_TASK_ID`, `TEPUI_SANDBOX`,
+//! `TEPUI_FRAMEWORK_ID`, `TEPUI_AGENT_ID`, `TEPUI_MASTER` (where known), `TEPUI_PORT0`, ... (the
+//! first 100 ports of the task); `MESOS_TASK_ID`, `MESOS_SANDBOX` for commands written for Mesos;
+//! the command's own variables; and `TEPUI_RUN`, by which everything the task started is found.
+
+use std::collections::BTreeMap;
+
+use tepui_protocol::{TaskInfo, messages::environment as names};
+
+use crate::ExecutorConfig;
+
+/// Found where the executor itself has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const MAX_PORTS: usize = 100;
+
+/// All variables of `task`, whose command has variables of its own.
+pub fn of_task(config: &ExecutorConfig, task: &TaskInfo) -> BTreeMap<String, String> {
+    let place = &config.place;
+    let sandbox = place.sandbox.display().to_string();
+    let mut all = config.inherited.clone();
+    all.entry("PATH".to_owned())
+        .or_insert_with(|| DEFAULT_PATH.to_owned());
+    let mut set = |name: &str, value: String| {
+        all.insert(name.to_owned(), value);
+    };
+    set("TEPUI_TASK_ID", task.id.to_string());
+    set("MESOS_TASK_ID", task.id.to_string());
+    set(names::SANDBOX, sandbox.clone());
+    set("MESOS_SANDBOX", sandbox);
+    set(names::FRAMEWORK_ID, place.framework_id.to_string());
+    set(names::AGENT_ID, place.agent_id.to_string());
+    if let Some(master) = &place.master {
+        set(names::MASTER, master.clone());
+    }
+    let ports = task.resources.ports().unwrap_or_default();
+    for (index, port) in ports.numbers().take(MAX_PORTS).enumerate() {
+        set(&format!("TEPUI_PORT{index}"), port.to_string());
+    }
+    let own = task.command.iter().flat_map(|command| &command.environment);
+    all.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+    all.insert(names::RUN.to_owned(), place.run.clone());
+    all
+}

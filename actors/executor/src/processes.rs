@@ -1,0 +1,45 @@
+//! Processes of tasks: what the executor needs of an operating system, as a trait, so that a
+//! simulation can give scripted lifetimes in its place.
+
+mod system;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use futures_util::future::LocalBoxFuture;
+use tepui_isolation::{Ended, Signal};
+use tepui_protocol::{CommandInfo, TaskId};
+
+pub use system::SystemProcesses;
+
+/// What to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartProcess {
+    /// For which task; names the process in [`Processes::signal`].
+    pub task_id: TaskId,
+    /// What to run.
+    pub command: CommandInfo,
+    /// All of its environment, the command's own variables included.
+    pub environment: BTreeMap<String, String>,
+    /// Where it runs and writes `stdout` and `stderr`.
+    pub sandbox: PathBuf,
+}
+
+/// A process that was started.
+pub struct Started {
+    /// Its number.
+    pub os_pid: u32,
+    /// Resolves when it has ended and nothing of it is left.
+    pub ended: LocalBoxFuture<'static, Ended>,
+}
+
+/// Starts and signals the processes of tasks.
+pub trait Processes: 'static {
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// A text for people that names the command and what is wrong with it.
+    fn start(&mut self, start: &StartProcess) -> Result<Started, String>;
+
+    /// Signals the process of `task` and all of its group; nothing happens if it has ended.
+    fn signal(&mut self, task: &TaskId, signal: Signal);
+}

@@ -1,0 +1,49 @@
+//! The process `tepui executor`: a node with one actor on it, until that ends.
+
+use tepui_runtime::{ExitReason, Node, NodeAddr, SpawnError, node::StartError};
+
+use crate::{ExecutorActor, ExecutorConfig, SystemProcesses, actor::NAME};
+
+/// Why an executor did not run, or ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its node did not start.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// Where.
+        addr: NodeAddr,
+        /// What the runtime says.
+        #[source]
+        source: StartError,
+    },
+    /// Its actor did not start.
+    #[error("cannot start the executor's actor")]
+    Spawn(#[from] SpawnError),
+    /// Its actor ended with an error.
+    #[error("the executor {reason}")]
+    Ended {
+        /// How.
+        reason: ExitReason,
+    },
+}
+
+/// Runs an executor in this process until all its tasks are over, or its agent is gone for too
+/// long. The process must have no other children: what tasks leave behind is killed.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
+    let addr = config.listen.clone();
+    let node = Node::builder(addr.clone()).workers(1).start().await;
+    let node = node.map_err(|source| RunError::Listen { addr, source })?;
+    let rng = node.rng();
+    let pid = node.spawn_with(NAME, move || {
+        ExecutorActor::new(config, rng, Box::new(SystemProcesses::owning_descendants()))
+    })?;
+    let exited = node.monitor(pid.as_any()).await;
+    node.shutdown().await;
+    match exited.reason {
+        ExitReason::Stopped => Ok(()),
+        reason => Err(RunError::Ended { reason }),
+    }
+}

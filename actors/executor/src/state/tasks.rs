@@ -1,0 +1,183 @@
+//! Tasks of an executor: launch, run, kill, end.
+
+use tepui_isolation::{Ended, Signal};
+use tepui_protocol::{
+    KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp, messages::executor,
+};
+
+use super::{Executor, Phase, Task};
+use crate::{
+    effects::{Effect, Timer},
+    environment,
+    processes::StartProcess,
+};
+
+impl Executor {
+    /// Run a task. One that is known is not run again.
+    pub fn on_launch(&mut self, now: Timestamp, task: TaskInfo, out: &mut Vec<Effect>) {
+        if self.tasks.contains_key(&task.id) {
+            return;
+        }
+        self.had_task = true;
+        let id = task.id.clone();
+        let start = task.command.clone().map(|command| StartProcess {
+            task_id: id.clone(),
+            command,
+            environment: environment::of_task(&self.config, &task),
+            sandbox: self.config.place.sandbox.clone(),
+        });
+        self.tasks.insert(
+            id.clone(),
+            Task {
+                info: task,
+                phase: Phase::Starting,
+                kills: 0,
+            },
+        );
+        match start {
+            _ if self.leaving.is_some() => {
+                let text = "the executor was shut down before the task started";
+                self.end(
+                    now,
+                    &id,
+                    TaskState::Killed,
+                    None,
+                    Some((None, text.to_owned())),
+                    out,
+                );
+            }
+            Some(start) => out.push(Effect::Start(start)),
+            None => self.not_started(now, &id, "the task has no command", out),
+        }
+    }
+
+    /// The process of a task runs, or could not be started.
+    pub fn on_started(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        started: Result<(), String>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self.tasks.get_mut(task_id) else {
+            return;
+        };
+        match (task.phase, started) {
+            (Phase::Starting | Phase::Killing, Err(problem)) => {
+                self.not_started(now, task_id, &problem, out);
+            }
+            (Phase::Starting, Ok(())) => {
+                task.phase = Phase::Running;
+                let status = self.status(task_id, TaskState::Running, now);
+                self.update(status, out);
+            }
+            // Killed before there was a process to signal.
+            (Phase::Killing, Ok(())) => {
+                out.push(Effect::Signal(task_id.clone(), Signal::Terminate));
+            }
+            (Phase::Running | Phase::Ended, _) => {}
+        }
+    }
+
+    /// The process of a task has ended.
+    pub fn on_ended(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        ended: Ended,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self
+            .tasks
+            .get(task_id)
+            .filter(|task| task.phase != Phase::Ended)
+        else {
+            return;
+        };
+        let text = format!("command {ended}");
+        let (state, why) = match task.phase {
+            Phase::Killing => (TaskState::Killed, Some((None, text))),
+            _ if ended.is_success() => (TaskState::Finished, None),
+            _ => (TaskState::Failed, Some((None, text))),
+        };
+        self.end(now, task_id, state, ended.exit_code(), why, out);
+    }
+
+    /// End a task: SIGTERM, and SIGKILL after its grace. A repeated kill starts a new grace.
+    pub fn on_kill(&mut self, now: Timestamp, message: &executor::Kill, out: &mut Vec<Effect>) {
+        self.kill(now, &message.task_id, message.kill_policy, out);
+    }
+
+    pub(super) fn kill_all(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        for id in ids {
+            self.kill(now, &id, None, out);
+        }
+    }
+
+    fn kill(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        policy: Option<KillPolicy>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self
+            .tasks
+            .get_mut(task_id)
+            .filter(|task| task.phase != Phase::Ended)
+        else {
+            return;
+        };
+        task.kills += 1;
+        let (kill, first) = (task.kills, task.phase != Phase::Killing);
+        let grace = policy.unwrap_or(task.info.kill_policy).grace_period;
+        task.phase = Phase::Killing;
+        if first && self.config.place.task_killing {
+            let status = self.status(task_id, TaskState::Killing, now);
+            self.update(status, out);
+        }
+        out.push(Effect::Signal(task_id.clone(), Signal::Terminate));
+        let timer = Timer::Kill {
+            task_id: task_id.clone(),
+            kill,
+        };
+        out.push(Effect::Timer {
+            after: grace,
+            timer,
+        });
+    }
+
+    pub(super) fn grace_over(&self, task_id: &TaskId, kill: u32, out: &mut Vec<Effect>) {
+        let meant = |task: &&Task| task.phase == Phase::Killing && task.kills == kill;
+        if self.tasks.get(task_id).filter(meant).is_some() {
+            out.push(Effect::Signal(task_id.clone(), Signal::Kill));
+        }
+    }
+
+    fn not_started(&mut self, now: Timestamp, id: &TaskId, problem: &str, out: &mut Vec<Effect>) {
+        let why = (Some(Reason::CommandExecutorFailed), problem.to_owned());
+        self.end(now, id, TaskState::Failed, None, Some(why), out);
+    }
+
+    fn end(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        state: TaskState,
+        exit_code: Option<i32>,
+        why: Option<(Option<Reason>, String)>,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(task) = self.tasks.get_mut(task_id) {
+            task.phase = Phase::Ended;
+        }
+        let mut status = self.status(task_id, state, now);
+        status.exit_code = exit_code;
+        if let Some((reason, message)) = why {
+            (status.reason, status.message) = (reason, message);
+        }
+        self.update(status, out);
+        self.stop_if_done(out);
+    }
+}
