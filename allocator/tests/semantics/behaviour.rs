@@ -53,6 +53,14 @@ fn a_refusal_outlives_the_next_tick_even_if_that_is_late() {
 }
 
 #[test]
+fn a_refusal_holds_for_an_interval_even_if_a_tick_comes_sooner() {
+    let mut cluster = Cluster::new(Options::default());
+    cluster.play("framework f1 role1; agent agent1 2/1024; decline f1 agent1 0.1s; wait 0.3");
+    assert_eq!(cluster.allocator.tick(cluster.now), []);
+    cluster.play("wait 0.6; filters role1 1; wait 0.1; filters role1 0");
+}
+
+#[test]
 fn without_ticks_a_refusal_is_over_with_its_time() {
     let allocation_interval = Duration::ZERO;
     Cluster::new(Options {
