@@ -1,0 +1,579 @@
+//! The driver against a scripted master, without actors.
+
+use std::sync::{Arc, Mutex};
+
+use tepui_protocol::{
+    AgentId, CommandInfo, Filters, MasterId, OfferId, Resources, Role, TaskId, TaskInfo,
+    messages::scheduler::{Accept, Acknowledge, Kill, Reconcile},
+};
+use uuid::Uuid;
+
+use super::{effect::ToMaster, *};
+
+const START: Timestamp = Timestamp::from_secs(1000);
+
+/// Does what it is told at the next callback, and notes all callbacks.
+#[derive(Clone, Default)]
+struct Script(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    heard: Vec<String>,
+    next: Vec<Call>,
+    acknowledges_itself: bool,
+}
+
+impl Script {
+    fn note(&self, calls: &mut Calls, what: String) {
+        self.0.lock().unwrap().heard.push(what);
+        self.act(calls);
+    }
+
+    fn act(&self, calls: &mut Calls) {
+        for call in std::mem::take(&mut self.0.lock().unwrap().next) {
+            match call {
+                Call::Accept {
+                    offer_ids,
+                    operations,
+                    filters,
+                } => {
+                    calls.accept(offer_ids, operations, filters);
+                }
+                Call::Kill {
+                    task_id,
+                    kill_policy,
+                } => calls.kill_with(&task_id, kill_policy),
+                Call::Suppress { roles } => calls.suppress_roles(roles),
+                Call::Reconcile { tasks } => calls.reconcile(tasks),
+                Call::Write(Write::Put { key, .. }) => calls.keep(key, &1),
+                Call::Stop(end) => calls.stop(end),
+                Call::Acknowledge {
+                    agent_id,
+                    task_id,
+                    uuid,
+                } => {
+                    let status = status(&task_id.to_string(), TaskState::Running, Some(uuid));
+                    calls.acknowledge(&TaskStatus {
+                        agent_id: Some(agent_id),
+                        ..status
+                    });
+                }
+                other => panic!("not scripted: {other:?}"),
+            }
+        }
+    }
+
+    fn then(&self, call: Call) {
+        self.0.lock().unwrap().next.push(call);
+    }
+
+    fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().heard)
+    }
+}
+
+impl Scheduler for Script {
+    fn restored(&mut self, calls: &mut Calls, kept: Kept) {
+        self.note(
+            calls,
+            format!("restored {:?}", kept.keys().collect::<Vec<_>>()),
+        );
+    }
+    fn registered(&mut self, calls: &mut Calls, framework: &FrameworkId, master: &MasterId) {
+        self.note(calls, format!("registered {framework} {master}"));
+    }
+    fn reregistered(&mut self, calls: &mut Calls, master: &MasterId) {
+        self.note(calls, format!("reregistered {master}"));
+    }
+    fn disconnected(&mut self, calls: &mut Calls) {
+        self.note(calls, "disconnected".to_owned());
+    }
+    fn offers(&mut self, calls: &mut Calls, offers: Vec<Offer>) {
+        self.note(calls, format!("{} offers", offers.len()));
+    }
+    fn update(&mut self, calls: &mut Calls, status: TaskStatus) {
+        self.note(calls, format!("{} {}", status.task_id, status.state));
+    }
+    fn error(&mut self, calls: &mut Calls, message: &str) {
+        self.note(calls, format!("error {message}"));
+    }
+    fn timer(&mut self, calls: &mut Calls, _: u64) {
+        self.act(calls);
+    }
+    fn acknowledges_itself(&self) -> bool {
+        self.0.lock().unwrap().acknowledges_itself
+    }
+}
+
+struct Bench {
+    script: Script,
+    driver: Driver,
+    now: Timestamp,
+    out: Vec<Effect>,
+}
+
+impl Bench {
+    fn new(stored: Contents) -> Self {
+        Self::with(Script::default(), stored)
+    }
+
+    fn with(script: Script, stored: Contents) -> Self {
+        let info = FrameworkInfo::new("test", Role::star());
+        let me: AnyPid = "scheduler@here:1".parse().unwrap();
+        let boxed = Box::new(script.clone());
+        let driver = Driver::new(me, info, boxed, Timing::default(), 7, &stored).unwrap();
+        let mut bench = Self {
+            script,
+            driver,
+            now: START,
+            out: Vec::new(),
+        };
+        bench.driver.start(START, stored, &mut bench.out);
+        bench
+    }
+
+    /// A driver that is subscribed with master `m1`.
+    fn joined() -> Self {
+        let mut bench = Self::new(Contents::new());
+        bench.subscribed("m1");
+        bench.take();
+        bench.script.heard();
+        bench
+    }
+
+    fn subscribed(&mut self, master: &str) {
+        let msg = Subscribed {
+            framework_id: FrameworkId::new("m1-0000").unwrap(),
+            master_id: MasterId::new(master).unwrap(),
+            heartbeat_interval: Duration::from_secs(15),
+        };
+        self.driver.on_subscribed(self.now, msg, &mut self.out);
+    }
+
+    fn update(&mut self, status: TaskStatus) {
+        self.driver.on_update(self.now, status, &mut self.out);
+    }
+
+    fn exited(&mut self) {
+        self.driver.on_exited(self.now, &mut self.out);
+    }
+
+    fn timer(&mut self, timer: Timer) {
+        self.driver.on_timer(self.now, timer, &mut self.out);
+    }
+
+    /// Has the scheduler make `call` at once.
+    fn call(&mut self, call: Call) {
+        self.script.then(call);
+        self.timer(Timer::Scheduler { token: 0 });
+    }
+
+    fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn sent(&mut self) -> Vec<ToMaster> {
+        let tell = |effect| match effect {
+            Effect::Tell(message) => Some(message),
+            _ => None,
+        };
+        self.take().into_iter().filter_map(tell).collect()
+    }
+
+    /// Lets the next timer that `wanted` picks be due, and drops all other effects.
+    fn fire(&mut self, wanted: impl Fn(&Timer) -> bool) -> Duration {
+        let due = self.take().into_iter().find_map(|effect| match effect {
+            Effect::Timer { after, timer } if wanted(&timer) => Some((after, timer)),
+            _ => None,
+        });
+        let (after, timer) = due.expect("such a timer is set");
+        self.now = self.now + after;
+        self.timer(timer);
+        after
+    }
+}
+
+fn agent() -> AgentId {
+    AgentId::new("m1-S0").unwrap()
+}
+
+fn status(task: &str, state: TaskState, uuid: Option<Uuid>) -> TaskStatus {
+    let status = TaskStatus::new(TaskId::new(task).unwrap(), state, Source::Executor, START);
+    TaskStatus {
+        agent_id: Some(agent()),
+        uuid,
+        ..status
+    }
+}
+
+fn launch(task: &str) -> Call {
+    let resources: Resources = "cpus:1".parse().unwrap();
+    let (id, command) = (TaskId::new(task).unwrap(), CommandInfo::shell("true"));
+    let task = TaskInfo::command(id, agent(), resources, command);
+    let offer_ids = vec![OfferId::new("m1-O0").unwrap()];
+    let operations = vec![Operation::Launch(vec![task])];
+    Call::Accept {
+        offer_ids,
+        operations,
+        filters: Filters::default(),
+    }
+}
+
+fn kill(task: &str) -> Call {
+    Call::Kill {
+        task_id: TaskId::new(task).unwrap(),
+        kill_policy: None,
+    }
+}
+
+fn is_subscribe(timer: &Timer) -> bool {
+    matches!(timer, Timer::Subscribe { .. })
+}
+
+fn reconciled(sent: &[ToMaster]) -> Vec<String> {
+    let tasks = sent.iter().filter_map(|message| match message {
+        ToMaster::Reconcile(Reconcile { tasks, .. }) => Some(tasks),
+        _ => None,
+    });
+    tasks.flatten().map(|(task, _)| task.to_string()).collect()
+}
+
+#[test]
+fn it_asks_to_be_subscribed_with_growing_patience_until_it_is() {
+    let mut bench = Bench::new(Contents::new());
+    assert!(matches!(bench.out[0], Effect::Monitor));
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        waits.push(bench.fire(is_subscribe));
+        assert!(matches!(bench.out[0], Effect::Tell(ToMaster::Subscribe(_))));
+    }
+    for (wait, longest) in waits.iter().zip([1000, 2000, 4000, 5000, 5000, 5000]) {
+        let longest = Duration::from_millis(longest);
+        assert!(*wait >= longest / 2 && *wait <= longest, "{waits:?}");
+    }
+    let late = bench.take();
+    bench.subscribed("m1");
+    assert_eq!(
+        bench.script.heard(),
+        ["restored []", "registered m1-0000 m1"]
+    );
+    bench.take();
+    let Some(Effect::Timer { timer, .. }) = late.last() else {
+        panic!("{late:?}")
+    };
+    bench.timer(*timer);
+    assert_eq!(bench.sent(), [], "an attempt that came late is not made");
+}
+
+#[test]
+fn the_framework_id_is_written_before_the_scheduler_acts() {
+    let mut bench = Bench::new(Contents::new());
+    bench.take();
+    bench.script.then(launch("t"));
+    bench.subscribed("m1");
+    let at = |wanted: fn(&Effect) -> bool| bench.out.iter().position(wanted).unwrap();
+    let write = at(|effect| matches!(effect, Effect::Write(w) if w.key() == "framework_id"));
+    let accept = at(|effect| matches!(effect, Effect::Tell(ToMaster::Accept(_))));
+    assert!(write < accept, "{:?}", bench.out);
+}
+
+#[test]
+fn a_restarted_process_subscribes_with_the_id_and_gets_what_it_kept() {
+    let id = FrameworkId::new("m1-0000").unwrap();
+    let mut stored = Contents::new();
+    for write in [
+        tepui_store::put("framework_id", &id),
+        tepui_store::put("kept/a", &1),
+    ] {
+        let Write::Put { key, value } = write else {
+            panic!("a put")
+        };
+        stored.insert(key, value);
+    }
+    let mut bench = Bench::new(stored);
+    let ToMaster::Subscribe(subscribe) = &bench.sent()[0] else {
+        panic!("a subscription")
+    };
+    assert_eq!(subscribe.info.id, Some(id));
+    bench.subscribed("m2");
+    let writes = bench
+        .take()
+        .into_iter()
+        .filter(|effect| matches!(effect, Effect::Write(_)));
+    assert_eq!(writes.count(), 0, "the id is there already");
+    assert_eq!(
+        bench.script.heard(),
+        ["restored [\"a\"]", "registered m1-0000 m2"]
+    );
+}
+
+#[test]
+fn keys_of_the_scheduler_do_not_meet_those_of_the_driver() {
+    let mut bench = Bench::joined();
+    bench.call(Call::Write(tepui_store::put("framework_id", &1)));
+    let keys: Vec<_> = bench.take();
+    assert!(matches!(&keys[0], Effect::Write(write) if write.key() == "kept/framework_id"));
+}
+
+#[test]
+fn an_update_is_acknowledged_after_what_the_scheduler_kept() {
+    let mut bench = Bench::joined();
+    bench.script.then(Call::Write(tepui_store::put("t", &1)));
+    let uuid = Uuid::from_u128(1);
+    bench.update(status("t", TaskState::Running, Some(uuid)));
+    let effects = bench.take();
+    assert!(matches!(effects[0], Effect::Write(_)), "{effects:?}");
+    let Effect::Tell(ToMaster::Acknowledge(Acknowledge {
+        uuid: acknowledged, ..
+    })) = &effects[1]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(*acknowledged, uuid);
+}
+
+#[test]
+fn the_same_update_reaches_the_scheduler_once_and_is_acknowledged_each_time() {
+    let mut bench = Bench::joined();
+    let update = status("t", TaskState::Running, Some(Uuid::from_u128(1)));
+    bench.update(update.clone());
+    bench.update(update);
+    assert_eq!(bench.script.heard(), ["t TASK_RUNNING"]);
+    assert_eq!(bench.sent().len(), 2);
+    bench.update(status("t", TaskState::Running, None));
+    assert_eq!(
+        bench.script.heard(),
+        ["t TASK_RUNNING"],
+        "a reconciliation is no duplicate"
+    );
+    assert_eq!(bench.sent(), [], "and needs no acknowledgement");
+}
+
+#[test]
+fn a_scheduler_may_acknowledge_itself() {
+    let script = Script::default();
+    script.0.lock().unwrap().acknowledges_itself = true;
+    let mut bench = Bench::with(script, Contents::new());
+    bench.subscribed("m1");
+    bench.take();
+    let uuid = Uuid::from_u128(1);
+    let update = status("t", TaskState::Running, Some(uuid));
+    bench.update(update.clone());
+    bench.update(update.clone());
+    assert_eq!(bench.sent(), []);
+    let task_id = update.task_id.clone();
+    bench.call(Call::Acknowledge {
+        agent_id: agent(),
+        task_id,
+        uuid,
+    });
+    assert_eq!(bench.sent().len(), 1);
+    bench.update(update);
+    assert_eq!(bench.sent().len(), 1, "the master had not heard it");
+}
+
+#[test]
+fn a_lost_master_is_told_of_once_and_its_messages_no_longer_count() {
+    let mut bench = Bench::joined();
+    bench.exited();
+    bench.exited();
+    assert_eq!(bench.script.heard(), ["disconnected"]);
+    bench.update(status("t", TaskState::Running, Some(Uuid::from_u128(1))));
+    bench
+        .driver
+        .on_offers(bench.now, Vec::new(), &mut bench.out);
+    assert_eq!(bench.script.heard(), [""; 0]);
+    assert_eq!(bench.sent(), [], "not acknowledged, so that it comes again");
+}
+
+#[test]
+fn three_missed_heartbeats_mean_a_lost_master() {
+    let is_liveness = |timer: &Timer| matches!(timer, Timer::Liveness { .. });
+    let mut bench = Bench::new(Contents::new());
+    bench.subscribed("m1");
+    bench.script.heard();
+    bench.now = START + Duration::from_secs(30);
+    bench.driver.on_heartbeat(bench.now);
+    bench.now = START;
+    assert_eq!(bench.fire(is_liveness), Duration::from_secs(45));
+    assert_eq!(
+        bench.script.heard(),
+        [""; 0],
+        "the master was heard 15 s ago"
+    );
+    assert_eq!(bench.fire(is_liveness), Duration::from_secs(30));
+    assert_eq!(bench.script.heard(), ["disconnected"]);
+    bench.fire(is_subscribe);
+    assert!(matches!(bench.sent()[0], ToMaster::Subscribe(_)));
+}
+
+#[test]
+fn live_tasks_are_reconciled_and_kills_repeated_after_each_subscription() {
+    let mut bench = Bench::joined();
+    for task in ["a", "b", "c"] {
+        bench.call(launch(task));
+    }
+    bench.update(status("b", TaskState::Finished, Some(Uuid::from_u128(1))));
+    bench.call(kill("c"));
+    bench.exited();
+    bench.call(kill("a"));
+    bench.fire(is_subscribe);
+    bench.sent();
+    bench.subscribed("m2");
+    let effects: Vec<_> = bench
+        .out
+        .iter()
+        .map(|effect| format!("{effect:?}"))
+        .collect();
+    let sent = bench.sent();
+    assert_eq!(reconciled(&sent), ["a", "c"]);
+    let killed = sent.iter().filter_map(|message| match message {
+        ToMaster::Kill(Kill {
+            task_id, agent_id, ..
+        }) => Some((task_id.as_str(), agent_id)),
+        _ => None,
+    });
+    assert_eq!(
+        killed.collect::<Vec<_>>(),
+        [("a", &Some(agent())), ("c", &Some(agent()))]
+    );
+    assert!(
+        effects.iter().any(|effect| effect.contains("Reconcile {")),
+        "and again later"
+    );
+    assert_eq!(bench.script.heard().last().unwrap(), "reregistered m2");
+}
+
+#[test]
+fn live_tasks_are_reconciled_from_time_to_time() {
+    let mut bench = Bench::new(Contents::new());
+    bench.script.then(Call::Reconcile {
+        tasks: vec![(TaskId::new("old").unwrap(), None)],
+    });
+    bench.subscribed("m1");
+    let wait = bench.fire(|timer| matches!(timer, Timer::Reconcile { .. }));
+    assert_eq!(wait, Duration::from_secs(60));
+    let sent = bench.sent();
+    assert_eq!(reconciled(&sent), ["old"]);
+}
+
+#[test]
+fn tasks_launched_without_a_master_are_dropped_at_once() {
+    let mut bench = Bench::joined();
+    bench.exited();
+    bench.script.heard();
+    bench.call(launch("t"));
+    assert!(bench.script.heard().contains(&"t TASK_DROPPED".to_owned()));
+    assert_eq!(bench.sent(), []);
+}
+
+#[test]
+fn suppression_outlives_the_connection() {
+    let mut bench = Bench::joined();
+    bench.call(Call::Suppress {
+        roles: Default::default(),
+    });
+    assert!(matches!(bench.sent()[0], ToMaster::Suppress(_)));
+    bench.exited();
+    bench.fire(is_subscribe);
+    let ToMaster::Subscribe(subscribe) = &bench.sent()[0] else {
+        panic!("a subscription")
+    };
+    assert_eq!(subscribe.suppressed_roles, subscribe.info.roles);
+}
+
+#[test]
+fn another_master_counts_as_lost_and_back() {
+    let mut bench = Bench::joined();
+    bench.subscribed("m1");
+    assert_eq!(
+        bench.script.heard(),
+        [""; 0],
+        "the same once more is nothing new"
+    );
+    bench.subscribed("m2");
+    assert_eq!(bench.script.heard(), ["disconnected", "reregistered m2"]);
+}
+
+#[test]
+fn a_refusal_ends_the_driver() {
+    let mut bench = Bench::joined();
+    bench
+        .driver
+        .on_error(bench.now, "torn down".to_owned(), &mut bench.out);
+    assert_eq!(bench.script.heard(), ["error torn down"]);
+    let Some(Effect::Stop(Err(error))) = bench.out.last() else {
+        panic!("{:?}", bench.out)
+    };
+    assert_eq!(
+        error.to_string(),
+        "the master refuses the framework: torn down"
+    );
+}
+
+#[test]
+fn a_master_that_does_not_know_the_subscription_is_subscribed_with_again() {
+    let mut bench = Bench::joined();
+    bench.driver.on_not_subscribed(bench.now, &mut bench.out);
+    assert_eq!(bench.script.heard(), ["disconnected"]);
+    bench.fire(is_subscribe);
+    assert!(matches!(bench.sent()[0], ToMaster::Subscribe(_)));
+}
+
+#[test]
+fn a_teardown_waits_for_a_lost_master_but_not_for_ever() {
+    let mut bench = Bench::joined();
+    bench.call(Call::Stop(End::Teardown));
+    assert!(matches!(
+        bench.out[..],
+        [
+            Effect::Tell(ToMaster::Teardown(_)),
+            Effect::Stop(Ok(())),
+            ..
+        ]
+    ));
+
+    let mut bench = Bench::joined();
+    bench.exited();
+    bench.call(Call::Stop(End::Teardown));
+    assert!(
+        !bench
+            .out
+            .iter()
+            .any(|effect| matches!(effect, Effect::Stop(_)))
+    );
+    let mut other = Bench::joined();
+    other.exited();
+    other.take();
+    other.call(Call::Stop(End::Teardown));
+    other.fire(|timer| *timer == Timer::GiveUp);
+    assert!(matches!(other.out[..], [Effect::Stop(Ok(()))]));
+    bench.take();
+    bench.subscribed("m2");
+    assert!(
+        bench
+            .out
+            .iter()
+            .any(|effect| matches!(effect, Effect::Tell(ToMaster::Teardown(_))))
+    );
+    assert!(matches!(bench.out.last(), Some(Effect::Stop(Ok(())))));
+}
+
+#[test]
+fn accepts_name_the_framework_and_the_offers() {
+    let mut bench = Bench::joined();
+    bench.call(launch("t"));
+    let sent = bench.sent();
+    let ToMaster::Accept(Accept {
+        framework_id,
+        offer_ids,
+        operations,
+        ..
+    }) = &sent[0]
+    else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(framework_id.as_str(), "m1-0000");
+    assert_eq!(offer_ids[0].as_str(), "m1-O0");
+    assert_eq!(operations.len(), 1);
+}
