@@ -91,6 +91,13 @@ impl<A: Actor> Cell<A> {
         Self { filters, ..self }
     }
 
+    #[cfg(feature = "testkit")]
+    pub(crate) fn trace_handled(&self, name: &'static str) {
+        if let Some(filters) = &self.filters {
+            filters.handled(&self.pid, name);
+        }
+    }
+
     pub(crate) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
     }

@@ -1,6 +1,7 @@
 //! Message filters for tests: observe, drop, delay or duplicate messages by type and receiver.
 //!
-//! A filter sees a message where it is sent with its type known, before mailbox and network.
+//! A filter sees a message where it is sent with its type known, before mailbox and network. A trace
+//! ([`Filters::trace`]) sees all of them, and again where they are handled.
 
 use std::{
     any::Any,
@@ -14,7 +15,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    AnyPid, Message, Node, NodeAddr,
+    AnyPid, Message, Node, NodeAddr, ambient,
     node::{Inner, spawn_task},
     rt::envelope::{Letter, Reply},
 };
@@ -28,6 +29,33 @@ struct State {
     rules: BTreeMap<u64, Rule>,
     next: u64,
     nodes: BTreeMap<NodeAddr, Weak<Inner>>,
+    trace: Option<Trace>,
+}
+
+/// Called with everything that happens to messages, in order.
+pub type Trace = Arc<dyn Fn(&Traced<'_>) + Send + Sync>;
+
+/// What happened to a message.
+#[derive(Clone, Copy, Debug)]
+pub enum Traced<'a> {
+    /// It was sent; it may still be lost.
+    Sent {
+        /// The sender's node, unless it was sent from outside of actors.
+        from: Option<&'a NodeAddr>,
+        /// To whom.
+        to: &'a AnyPid,
+        /// The message's name.
+        name: &'static str,
+        /// The message's body; absent for messages that cannot travel.
+        body: Option<&'a [u8]>,
+    },
+    /// Its handler is called.
+    Handled {
+        /// By whom.
+        by: &'a AnyPid,
+        /// The message's name.
+        name: &'static str,
+    },
 }
 
 struct Rule {
@@ -95,12 +123,36 @@ impl Filters {
         Rules { filters: self.clone(), to: Some(pid.any_incarnation()) }
     }
 
+    /// Has `trace` called with everything that happens to messages from now on. It must not send any.
+    pub fn trace(&self, trace: Trace) {
+        lock(&self.0).trace = Some(trace);
+    }
+
+    fn tracing(&self) -> Option<Trace> {
+        lock(&self.0).trace.clone()
+    }
+
+    /// The handler of `by` is called.
+    pub(crate) fn handled(&self, by: &AnyPid, name: &'static str) {
+        if let Some(trace) = self.tracing() {
+            trace(&Traced::Handled { by, name });
+        }
+    }
+
+    fn sent<M: Message>(&self, to: &AnyPid, message: &M) {
+        let Some(trace) = self.tracing() else { return };
+        let (node, body) = (ambient::current(), message.encode().ok());
+        let from = node.as_ref().map(Node::addr);
+        trace(&Traced::Sent { from, to, name: M::NAME, body: body.as_deref() });
+    }
+
     pub(crate) fn know(&self, node: &Node) {
         lock(&self.0).nodes.insert(node.addr().clone(), Arc::downgrade(&node.inner));
     }
 
     /// The letter, unless a filter keeps it.
     pub(crate) fn pass<M: Message>(&self, to: &AnyPid, letter: Letter<M>) -> Option<Letter<M>> {
+        self.sent(to, &letter.message);
         match self.decide(M::NAME, to) {
             None => Some(letter),
             Some(Action::Drop) => {

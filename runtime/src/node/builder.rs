@@ -123,8 +123,9 @@ impl NodeBuilder {
         self
     }
 
+    /// The filters, and the trace, that its messages pass.
     #[cfg(feature = "testkit")]
-    pub(crate) fn filters(mut self, filters: crate::filter::Filters) -> Self {
+    pub fn filters(mut self, filters: crate::filter::Filters) -> Self {
         self.filters = Some(filters);
         self
     }

@@ -40,6 +40,8 @@ impl<A: Actor> Drain<A> {
     fn open(&self, envelope: Box<dyn Envelope<A>>, actor: &mut A, ctx: &mut Context<A>) {
         self.cell.handled.fetch_add(1, Ordering::Relaxed);
         let name = envelope.name();
+        #[cfg(feature = "testkit")]
+        self.cell.trace_handled(name);
         let opened = catch_unwind(AssertUnwindSafe(|| envelope.open(actor, ctx)));
         if let Err(panic) = opened {
             if !self.cell.resumes {
