@@ -27,5 +27,8 @@ impl Drop for Guard {
 
 /// The current node.
 pub(crate) fn current() -> Option<Node> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
 }

@@ -16,7 +16,7 @@ use crate::{
     frame::Parcel,
     node::{monitors::Watcher, remote::RemoteReply},
     rt::{
-        Actor, ActixActor, Context, Handler,
+        ActixActor, Actor, Context, Handler,
         envelope::{Envelope, Letter, Reply, Routes},
         mailbox::{Mailbox, Rejected},
     },
@@ -107,8 +107,12 @@ impl<A: Actor> Cell<A> {
     where
         A: Handler<M>,
     {
-        let letter = Letter { message, reply: Reply::Nowhere };
-        self.post(letter).map_err(|(reason, letter)| self.failed(reason, letter))
+        let letter = Letter {
+            message,
+            reply: Reply::Nowhere,
+        };
+        self.post(letter)
+            .map_err(|(reason, letter)| self.failed(reason, letter))
     }
 
     pub(crate) fn failed<M: Message>(
@@ -116,7 +120,11 @@ impl<A: Actor> Cell<A> {
         reason: Undeliverable,
         letter: Letter<M>,
     ) -> TellError<M> {
-        TellError { pid: self.pid.clone(), reason, message: letter.message }
+        TellError {
+            pid: self.pid.clone(),
+            reason,
+            message: letter.message,
+        }
     }
 
     pub(crate) fn post<M: Message>(
@@ -127,7 +135,9 @@ impl<A: Actor> Cell<A> {
         A: Handler<M>,
     {
         #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(letter) else { return Ok(()) };
+        let Some(letter) = self.filter(letter) else {
+            return Ok(());
+        };
         self.mailbox.push(Box::new(letter)).map_err(returned)
     }
 
@@ -140,7 +150,9 @@ impl<A: Actor> Cell<A> {
         A: Handler<M>,
     {
         #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(letter) else { return Ok(()) };
+        let Some(letter) = self.filter(letter) else {
+            return Ok(());
+        };
         let envelope: Box<dyn Envelope<A>> = Box::new(letter);
         self.mailbox.push_wait(envelope).await.map_err(returned)
     }
@@ -163,7 +175,10 @@ where
     M: Message,
 {
     let (reason, envelope) = why(rejected);
-    let letter = envelope.into_any().downcast().expect("what was pushed comes back");
+    let letter = envelope
+        .into_any()
+        .downcast()
+        .expect("what was pushed comes back");
     (reason, *letter)
 }
 
@@ -199,7 +214,12 @@ impl<A: Actor> AnyCell for Cell<A> {
         parcel: Parcel,
         reply: Option<RemoteReply>,
     ) -> Result<Option<BoxFuture<'static, ()>>, Undeliverable> {
-        let Parcel { name, version, body, .. } = parcel;
+        let Parcel {
+            name,
+            version,
+            body,
+            ..
+        } = parcel;
         let envelope = self.routes.decode(&name, version, &body, reply)?;
         match self.mailbox.push(envelope) {
             Ok(()) => Ok(None),
@@ -214,7 +234,10 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn notify(&self, exited: Exited) {
-        let letter = Box::new(Letter { message: exited, reply: Reply::Nowhere });
+        let letter = Box::new(Letter {
+            message: exited,
+            reply: Reply::Nowhere,
+        });
         match self.routes.retype(letter) {
             Ok(envelope) => {
                 self.mailbox.push_system(Order::Open(envelope));
@@ -224,7 +247,11 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
-        match &mut *self.watchers.lock().expect("no panic while watchers are held") {
+        match &mut *self
+            .watchers
+            .lock()
+            .expect("no panic while watchers are held")
+        {
             Some(watchers) => {
                 watchers.push(watcher);
                 Ok(())
@@ -234,7 +261,10 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn unwatch(&self, gone: &dyn Fn(&Watcher) -> bool) {
-        let mut watchers = self.watchers.lock().expect("no panic while watchers are held");
+        let mut watchers = self
+            .watchers
+            .lock()
+            .expect("no panic while watchers are held");
         if let Some(watchers) = &mut *watchers {
             watchers.retain(|watcher| !gone(watcher));
         }
@@ -256,7 +286,11 @@ impl<A: Actor> AnyCell for Cell<A> {
             lost += 1;
         }
         while self.mailbox.pop_system().is_some() {}
-        let watchers = self.watchers.lock().expect("no panic while watchers are held").take();
+        let watchers = self
+            .watchers
+            .lock()
+            .expect("no panic while watchers are held")
+            .take();
         (lost, watchers.unwrap_or_default())
     }
 }

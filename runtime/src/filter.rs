@@ -90,7 +90,10 @@ impl<M: Message> Observed<M> {
     /// When `M` does not survive its own encoding.
     pub fn messages(&self) -> Vec<M> {
         let bodies = lock(&self.bodies);
-        bodies.iter().map(|body| M::decode(body).expect("a message decodes")).collect()
+        bodies
+            .iter()
+            .map(|body| M::decode(body).expect("a message decodes"))
+            .collect()
     }
 
     /// How many so far.
@@ -115,12 +118,18 @@ pub struct Rules {
 impl Filters {
     /// Filters for messages to anybody.
     pub fn any(&self) -> Rules {
-        Rules { filters: self.clone(), to: None }
+        Rules {
+            filters: self.clone(),
+            to: None,
+        }
     }
 
     /// Filters for messages to `pid`, whichever incarnation.
     pub fn to(&self, pid: &AnyPid) -> Rules {
-        Rules { filters: self.clone(), to: Some(pid.any_incarnation()) }
+        Rules {
+            filters: self.clone(),
+            to: Some(pid.any_incarnation()),
+        }
     }
 
     /// Has `trace` called with everything that happens to messages from now on. It must not send any.
@@ -143,11 +152,18 @@ impl Filters {
         let Some(trace) = self.tracing() else { return };
         let (node, body) = (ambient::current(), message.encode().ok());
         let from = node.as_ref().map(Node::addr);
-        trace(&Traced::Sent { from, to, name: M::NAME, body: body.as_deref() });
+        trace(&Traced::Sent {
+            from,
+            to,
+            name: M::NAME,
+            body: body.as_deref(),
+        });
     }
 
     pub(crate) fn know(&self, node: &Node) {
-        lock(&self.0).nodes.insert(node.addr().clone(), Arc::downgrade(&node.inner));
+        lock(&self.0)
+            .nodes
+            .insert(node.addr().clone(), Arc::downgrade(&node.inner));
     }
 
     /// The letter, unless a filter keeps it.
@@ -161,14 +177,26 @@ impl Filters {
                 None
             }
             Some(Action::Observe(bodies)) => {
-                let body = letter.message.encode().expect("an observed message encodes");
+                let body = letter
+                    .message
+                    .encode()
+                    .expect("an observed message encodes");
                 lock(&bodies).push(body);
                 Some(letter)
             }
             Some(Action::Duplicate) => {
-                let body = letter.message.encode().expect("a duplicated message encodes");
+                let body = letter
+                    .message
+                    .encode()
+                    .expect("a duplicated message encodes");
                 let message = M::decode(&body).expect("a message decodes");
-                self.redeliver(to, Box::new(Letter { message, reply: Reply::Nowhere }));
+                self.redeliver(
+                    to,
+                    Box::new(Letter {
+                        message,
+                        reply: Reply::Nowhere,
+                    }),
+                );
                 Some(letter)
             }
             Some(Action::Delay(by)) => {
@@ -233,7 +261,10 @@ impl Rules {
     pub fn observe<M: Message>(&self) -> Observed<M> {
         let bodies = Arc::new(Mutex::new(Vec::new()));
         self.set::<M>(Action::Observe(bodies.clone()), usize::MAX);
-        Observed { bodies, messages: PhantomData }
+        Observed {
+            bodies,
+            messages: PhantomData,
+        }
     }
 
     /// Ends a filter.
@@ -245,7 +276,15 @@ impl Rules {
         let mut state = lock(&self.filters.0);
         let id = state.next;
         state.next += 1;
-        state.rules.insert(id, Rule { name: M::NAME, to: self.to.clone(), action, left });
+        state.rules.insert(
+            id,
+            Rule {
+                name: M::NAME,
+                to: self.to.clone(),
+                action,
+                left,
+            },
+        );
         FilterHandle(id)
     }
 }

@@ -45,7 +45,10 @@ pub(crate) enum Frame {
     /// A message whose answer is awaited; `id` is unique per sending node incarnation.
     Ask { id: u64, parcel: Parcel },
     /// The answer to `Ask`, or why there is none (`None`: the actor ended before it answered).
-    Reply { id: u64, result: Result<serde_bytes::ByteBuf, Option<Undeliverable>> },
+    Reply {
+        id: u64,
+        result: Result<serde_bytes::ByteBuf, Option<Undeliverable>>,
+    },
     /// Wants `Exited` when `target` (here) ends, sent to the frame's sending node.
     Monitor { target: AnyPid },
     /// Has `watcher` (here) monitor `target` (anywhere).
@@ -60,7 +63,10 @@ impl Frame {
     /// Whether the frame belongs to links and monitors. Such frames are as few as the monitors
     /// that exist, and a lost one would be missed for ever, so no bound refuses them.
     pub(crate) fn is_system(&self) -> bool {
-        !matches!(self, Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. })
+        !matches!(
+            self,
+            Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. }
+        )
     }
 
     /// About how many bytes the frame takes on the wire: exact to a few dozen bytes, and never
@@ -72,10 +78,13 @@ impl Frame {
                 Frame::Tell(parcel) | Frame::Ask { parcel, .. } => {
                     parcel.to.name().len() + parcel.name.len() + parcel.body.len()
                 }
-                Frame::Reply { result: Ok(body), .. } => body.len(),
-                Frame::Reply { result: Err(reason), .. } => {
-                    reason.as_ref().map_or(0, |reason| reason.to_string().len())
-                }
+                Frame::Reply {
+                    result: Ok(body), ..
+                } => body.len(),
+                Frame::Reply {
+                    result: Err(reason),
+                    ..
+                } => reason.as_ref().map_or(0, |reason| reason.to_string().len()),
                 Frame::Monitor { target } | Frame::Demonitor { target } => target.name().len(),
                 Frame::Link { watcher, target } => watcher.name().len() + target.name().len(),
                 Frame::Exited { target, reason } => {

@@ -32,11 +32,17 @@ enum Route<A: ActixActor<Context = Context<A>>> {
 
 impl<A: Actor> Pid<A> {
     pub(crate) fn local(cell: Arc<Cell<A>>) -> Self {
-        Self { any: cell.pid.clone(), route: Route::Here(cell) }
+        Self {
+            any: cell.pid.clone(),
+            route: Route::Here(cell),
+        }
     }
 
     pub(crate) fn via(node: Node, any: AnyPid) -> Self {
-        Self { any, route: Route::Via(node) }
+        Self {
+            any,
+            route: Route::Via(node),
+        }
     }
 
     /// The address without its type.
@@ -78,8 +84,13 @@ impl<A: Actor> Pid<A> {
                 None => self.any.tell(message),
             };
         };
-        let letter = Letter { message, reply: Reply::Nowhere };
-        cell.post_wait(letter).await.map_err(|(reason, letter)| cell.failed(reason, letter))
+        let letter = Letter {
+            message,
+            reply: Reply::Nowhere,
+        };
+        cell.post_wait(letter)
+            .await
+            .map_err(|(reason, letter)| cell.failed(reason, letter))
     }
 
     /// Sends and waits for the reply, at most for `deadline`.
@@ -101,13 +112,21 @@ impl<A: Actor> Pid<A> {
             };
         };
         let (sender, receiver) = oneshot::channel();
-        let letter = Letter { message, reply: Reply::Here(sender) };
+        let letter = Letter {
+            message,
+            reply: Reply::Here(sender),
+        };
         let asking = async {
             let posted = cell.post_wait(letter).await;
             posted.map_err(|(reason, _)| undeliverable(&self.any, reason))?;
-            receiver.await.map_err(|_| AskError::NoReply { pid: self.any.clone() })
+            receiver.await.map_err(|_| AskError::NoReply {
+                pid: self.any.clone(),
+            })
         };
-        let late = |_| AskError::Timeout { pid: self.any.clone(), after: deadline };
+        let late = |_| AskError::Timeout {
+            pid: self.any.clone(),
+            after: deadline,
+        };
         timeout(deadline, asking).await.map_err(late)?
     }
 
@@ -128,9 +147,11 @@ impl AnyPid {
     pub fn tell<M: Message>(&self, message: M) -> Result<(), TellError<M>> {
         match ambient::current() {
             Some(node) => node.tell(self, message),
-            None => {
-                Err(TellError { pid: self.clone(), reason: Undeliverable::Unbound, message })
-            }
+            None => Err(TellError {
+                pid: self.clone(),
+                reason: Undeliverable::Unbound,
+                message,
+            }),
         }
     }
 
@@ -157,7 +178,10 @@ impl<A: ActixActor<Context = Context<A>>> Clone for Pid<A> {
             Route::Via(node) => Route::Via(node.clone()),
             Route::Ambient => Route::Ambient,
         };
-        Self { any: self.any.clone(), route }
+        Self {
+            any: self.any.clone(),
+            route,
+        }
     }
 }
 
@@ -207,6 +231,9 @@ impl<A: ActixActor<Context = Context<A>>> Serialize for Pid<A> {
 
 impl<'de, A: ActixActor<Context = Context<A>>> Deserialize<'de> for Pid<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { any: AnyPid::deserialize(deserializer)?, route: Route::Ambient })
+        Ok(Self {
+            any: AnyPid::deserialize(deserializer)?,
+            route: Route::Ambient,
+        })
     }
 }

@@ -30,7 +30,6 @@ pub mod filter;
 mod frame;
 mod handle;
 mod links;
-mod links_tmp;
 pub mod message;
 pub mod node;
 pub mod pid;

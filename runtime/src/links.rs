@@ -1,10 +1,77 @@
 //! Links: the connections to other nodes, seen from the node.
 //!
-//! Skeleton: the interface between `node` and the link layer.
+//! A link joins this node with one life (*incarnation*) of a peer and carries frames in both
+//! directions, each once and in order. It outlives the connections it runs on:
+//!
+//! ```text
+//!            send, nobody known                 handshake done
+//!   (none) ----------------------> dialling ----------------------> up <--------------+
+//!     ^  \                             |                            |                 |
+//!     |   \--- the peer dials ---------|----------------------------^                 |
+//!     |                                |                            | last connection |
+//!     |<-- refused, time out: the -----+                            | broke, or was   | again,
+//!     |    queue is handed back                                     v silent          | same life
+//!     |                                                          mending -------------+
+//!     |                                                             |
+//!     |<-- on_lost: goodbye, refused for 300 ms (NodeDown), --------+
+//!          nothing heard for `lost_after`, corrupt frames (Unreachable);
+//!          the queue is handed back. The next send begins anew.
+//! ```
+//!
+//! *up* or *mending*, a connection whose Hello shows another incarnation (NodeDown) or another epoch
+//! of the same (Unreachable: the peer had given the link up) ends the life with `on_lost` and begins
+//! the next one; what is queued goes there. So both ends of a link agree on whether it was lost.
+//!
+//! If both nodes dial at once there are two connections: frames go over the newest, both are read,
+//! and the numbers of the frames keep the order. A frame that was written is kept until the peer
+//! says that it has arrived.
+//!
+//! A node may be reached by several addresses (`localhost:5050`, `127.0.0.1:5050`). Its Hello says
+//! which is its own; from then on they share one link, and a loss is reported for each.
+//!
+//! Where to read on: [`Links`] is what the node uses, `driver` has the states, `life` the numbers,
+//! `connection` the reading and writing, `handshake` the beginning, `outbox` the bounds.
 
-use futures_util::future::BoxFuture;
+mod accept;
+mod connection;
+mod core;
+mod driver;
+mod handshake;
+mod life;
+mod mending;
+mod outbox;
+mod peer;
+mod problem;
+mod task;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
-use crate::{frame::Frame, pid::NodeAddr};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use tokio::time::timeout;
+
+use self::{
+    core::Core,
+    outbox::{Pushed, Waited},
+    peer::{Event, Peer},
+    problem::plain,
+    task::Task,
+};
+use crate::{
+    frame::{
+        Frame, Preamble,
+        wire::{VERSION_MAX, VERSION_MIN},
+    },
+    pid::NodeAddr,
+    transport::{Listener, Transport},
+};
 
 /// One life of another node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,13 +91,14 @@ pub(crate) enum Loss {
     Unreachable,
 }
 
-/// What the link layer tells the node.
+/// What the link layer tells the node. Called from tasks, never from within a call of [`Links`].
 pub(crate) trait Inbound: Send + Sync + 'static {
     /// `frame` came from `peer`. `Some(future)`: the reader must await it before it reads on (the
     /// receiving mailbox is full).
     fn on_frame(&self, peer: &PeerId, frame: Frame) -> Option<BoxFuture<'static, ()>>;
 
-    /// The peer is lost: called once for each life of a peer that a link was established with.
+    /// The link to the peer is lost: called once for each life of the link, with each address that
+    /// the peer was reached by. No frame of that life follows.
     fn on_lost(&self, peer: &PeerId, loss: Loss);
 
     /// `frame` was queued for `to` and will never be sent, because of `problem`.
@@ -46,4 +114,259 @@ pub(crate) enum Refused {
     TooLarge { bytes: usize, limit: usize },
     /// The links are shut down.
     Stopped,
+}
+
+/// The bounds and times of the links.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkConfig {
+    /// Which life of this node this is.
+    pub(crate) incarnation: u64,
+    /// Bytes in a frame.
+    pub(crate) max_frame: usize,
+    /// Frames that may wait for a peer.
+    pub(crate) queue_frames: usize,
+    /// Bytes that may wait for a peer.
+    pub(crate) queue_bytes: usize,
+    /// Bytes that may be under way to a peer without having been acknowledged.
+    pub(crate) window: usize,
+    /// A connection on which nothing was written for this long is pinged.
+    pub(crate) heartbeat: Duration,
+    /// A peer that was not heard of for this long is lost; after half of it another connection is
+    /// tried.
+    pub(crate) lost_after: Duration,
+    /// How long a connection may take to be made.
+    pub(crate) connect_timeout: Duration,
+    /// How long a peer may take to introduce itself.
+    pub(crate) handshake_timeout: Duration,
+    /// How long a shutdown may take.
+    pub(crate) goodbye_timeout: Duration,
+    /// The protocol versions to offer.
+    pub(crate) versions: Preamble,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            incarnation: 1,
+            max_frame: 16 * MIB,
+            queue_frames: 65_536,
+            queue_bytes: 64 * MIB,
+            window: 8 * MIB,
+            heartbeat: Duration::from_secs(1),
+            lost_after: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(3),
+            handshake_timeout: Duration::from_secs(3),
+            goodbye_timeout: Duration::from_secs(2),
+            versions: Preamble {
+                min: VERSION_MIN,
+                max: VERSION_MAX,
+            },
+        }
+    }
+}
+
+/// Why a node cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be had.
+    #[error("cannot listen on {addr}: {problem}; {advice}")]
+    Listen {
+        /// The address.
+        addr: NodeAddr,
+        /// What the operating system says.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Other nodes could not dial the address.
+    #[error(
+        "cannot tell other nodes to dial {addr}; also give the address that they are to use, as \
+         --advertise HOST:PORT"
+    )]
+    Unspecified {
+        /// The address.
+        addr: NodeAddr,
+    },
+}
+
+impl BindError {
+    fn listen(addr: &NodeAddr, source: io::Error) -> Self {
+        let advice = match source.kind() {
+            io::ErrorKind::AddrInUse => "choose another --port or stop the process that has it",
+            io::ErrorKind::PermissionDenied => "choose a port above 1023",
+            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            _ => "choose another address",
+        };
+        BindError::Listen {
+            addr: addr.clone(),
+            problem: plain(&source),
+            advice,
+            source,
+        }
+    }
+}
+
+/// The links of a node. Clones are the same links; with the last one all connections end.
+#[derive(Clone)]
+pub(crate) struct Links(Arc<Guard>);
+
+struct Guard {
+    core: Arc<Core>,
+    listener: Mutex<Option<Box<dyn Listener>>>,
+    accept: Mutex<Option<Task>>,
+}
+
+impl Links {
+    /// Listens on `addr` (port 0: a free one). Other nodes are told to dial `advertise`, or `addr`;
+    /// an `advertise` with port 0 gets the real port.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub(crate) async fn bind(
+        addr: &NodeAddr,
+        advertise: Option<NodeAddr>,
+        config: LinkConfig,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Links, BindError> {
+        let listener = transport.listen(addr).await;
+        let listener = listener.map_err(|error| BindError::listen(addr, error))?;
+        let bound = listener.addr();
+        let own = match advertise {
+            Some(own) if own.port() == 0 => NodeAddr::new(own.host(), bound.port()),
+            Some(own) => own,
+            None => bound,
+        };
+        if matches!(own.host(), "0.0.0.0" | "[::]") {
+            return Err(BindError::Unspecified { addr: own });
+        }
+        let core = Arc::new(Core::new(own, config, transport));
+        let listener = Mutex::new(Some(listener));
+        Ok(Links(Arc::new(Guard {
+            core,
+            listener,
+            accept: Mutex::new(None),
+        })))
+    }
+
+    /// The address that other nodes know this one by.
+    pub(crate) fn addr(&self) -> &NodeAddr {
+        &self.0.core.own
+    }
+
+    /// Starts to take connections, and to hand what arrives to `inbound`. Called once.
+    pub(crate) fn serve(&self, inbound: Weak<dyn Inbound>) {
+        let core = &self.0.core;
+        core.set_inbound(inbound);
+        if let Some(listener) = locked(&self.0.listener).take() {
+            let accept = accept::run(core.clone(), listener);
+            *locked(&self.0.accept) = Some(Task::spawn(&core.runtime, accept));
+        }
+    }
+
+    /// Queues `frame` for the node at `to`, and never blocks. Frames to one node arrive in the order
+    /// in which they were queued; dialling, where needed, happens in the background.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub(crate) fn send(&self, to: &NodeAddr, frame: Frame) -> Result<(), Refused> {
+        let weight = self.weigh(&frame)?;
+        self.offer(to, frame, |peer, frame| {
+            Offered::Pushed(peer.outbox.push(frame, weight))
+        })
+        .map(|_| ())
+    }
+
+    /// As [`Links::send`], and waits for room; the frame's place in line is taken by the call. It is
+    /// withdrawn if the future is dropped before that.
+    ///
+    /// # Errors
+    /// [`Refused`], but for [`Refused::Full`].
+    pub(crate) fn send_wait(
+        &self,
+        to: &NodeAddr,
+        frame: Frame,
+    ) -> BoxFuture<'static, Result<(), Refused>> {
+        let offered = self.weigh(&frame).and_then(|weight| {
+            self.offer(to, frame, |peer, frame| {
+                match peer.outbox.push_or_wait(frame, weight) {
+                    Waited::Now(pushed) => Offered::Pushed(pushed),
+                    Waited::Later(later) => Offered::Later(later),
+                }
+            })
+        });
+        match offered {
+            Ok(None) => ready(Ok(())).boxed(),
+            Ok(Some(later)) => async { later.await.map_err(|_| Refused::Stopped) }.boxed(),
+            Err(refused) => ready(Err(refused)).boxed(),
+        }
+    }
+
+    fn weigh(&self, frame: &Frame) -> Result<usize, Refused> {
+        let (bytes, limit) = (frame.weight(), self.0.core.config.max_frame);
+        if bytes > limit {
+            Err(Refused::TooLarge { bytes, limit })
+        } else {
+            Ok(bytes)
+        }
+    }
+
+    fn offer(
+        &self,
+        to: &NodeAddr,
+        mut frame: Frame,
+        offer: impl Fn(&Peer, Frame) -> Offered,
+    ) -> Result<Option<tokio::sync::oneshot::Receiver<()>>, Refused> {
+        loop {
+            let Some(peer) = self.0.core.peer(to).filter(|_| !self.0.core.is_stopped()) else {
+                return Err(Refused::Stopped);
+            };
+            match offer(&peer, frame) {
+                Offered::Pushed(Pushed::Queued) => return Ok(None),
+                Offered::Pushed(Pushed::QueuedUnattended) => {
+                    peer.tell(Event::Wanted);
+                    return Ok(None);
+                }
+                Offered::Pushed(Pushed::Full(frame)) => return Err(Refused::Full(Box::new(frame))),
+                Offered::Pushed(Pushed::Closed(back)) => frame = back,
+                Offered::Later(later) => return Ok(Some(later)),
+            }
+        }
+    }
+
+    /// Takes no more connections and frames, sends what is queued and then a goodbye to each peer,
+    /// and returns when they have closed, or after [`LinkConfig::goodbye_timeout`].
+    pub(crate) async fn shutdown(&self) {
+        let core = &self.0.core;
+        let accept = locked(&self.0.accept).take();
+        if let Some(accept) = accept {
+            accept.end().await;
+        }
+        drop(locked(&self.0.listener).take());
+        if timeout(core.config.goodbye_timeout, core.stop())
+            .await
+            .is_err()
+        {
+            tracing::debug!("a peer did not close in time");
+        }
+        core.abort();
+    }
+}
+
+enum Offered {
+    Pushed(Pushed),
+    Later(tokio::sync::oneshot::Receiver<()>),
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.core.abort();
+    }
+}
+
+/// A lock on `mutex`; what a panic left behind is as consistent as each short section leaves it.
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

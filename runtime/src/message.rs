@@ -16,7 +16,9 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use tepui_runtime_macros::Message;
 
 /// Something an actor can handle.
-pub trait Message: actix::Message<Result = <Self as Message>::Reply> + Sized + Send + 'static {
+pub trait Message:
+    actix::Message<Result = <Self as Message>::Reply> + Sized + Send + 'static
+{
     /// What the handler answers.
     type Reply: Send + 'static;
     /// The name on the wire; must be unique among the messages an actor accepts.

@@ -21,21 +21,20 @@ use std::{
 };
 
 pub(crate) use asks::undeliverable;
-#[cfg(feature = "testkit")]
-pub(crate) use workers::spawn_task;
 pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use spawning::{SpawnError, SpawnOptions};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+#[cfg(feature = "testkit")]
+pub(crate) use workers::spawn_task;
 
 use crate::{
     AnyPid, ExitReason, Exited, Message, NodeAddr, Pid, TellError, Undeliverable,
     cell::AnyCell,
     frame::{Frame, Parcel},
-    links::Refused,
-    links_tmp::Links,
+    links::{Links, Refused},
     rt::{
         Actor,
         envelope::{Letter, Reply},
@@ -84,7 +83,8 @@ struct Clock {
 impl Clock {
     fn now(&self) -> u64 {
         let passed = self.started.elapsed().as_micros();
-        self.start_micros.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+        self.start_micros
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
 
@@ -112,7 +112,11 @@ impl Node {
 
     /// A number from the node's generator, which tests and simulations seed.
     pub fn random_u64(&self) -> u64 {
-        self.inner.rng.lock().expect("no panic while the generator is held").random()
+        self.inner
+            .rng
+            .lock()
+            .expect("no panic while the generator is held")
+            .random()
     }
 
     /// A random (version 4) UUID from the node's generator.
@@ -141,7 +145,12 @@ impl Node {
     }
 
     pub(crate) fn cells(&self) -> Vec<Arc<dyn AnyCell>> {
-        let mut cells: Vec<_> = self.inner.registry.iter().map(|e| e.value().clone()).collect();
+        let mut cells: Vec<_> = self
+            .inner
+            .registry
+            .iter()
+            .map(|e| e.value().clone())
+            .collect();
         cells.sort_by(|a, b| a.pid().cmp(b.pid()));
         cells
     }
@@ -170,12 +179,19 @@ impl Node {
     /// [`TellError`] with the message: the receiver is gone or does not accept it, or the mailbox
     /// or the link is full. A message to another node may still be lost after it left.
     pub fn tell<M: Message>(&self, pid: &AnyPid, message: M) -> Result<(), TellError<M>> {
-        let letter = Letter { message, reply: Reply::Nowhere };
+        let letter = Letter {
+            message,
+            reply: Reply::Nowhere,
+        };
         self.post(pid, letter).map_err(|(reason, letter)| {
             if reason == Undeliverable::NoSuchActor {
                 self.count_dead_letter(pid, M::NAME, &reason);
             }
-            TellError { pid: pid.clone(), reason, message: letter.message }
+            TellError {
+                pid: pid.clone(),
+                reason,
+                message: letter.message,
+            }
         })
     }
 
@@ -185,7 +201,9 @@ impl Node {
         letter: Letter<M>,
     ) -> Result<(), (Undeliverable, Letter<M>)> {
         #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(pid, letter) else { return Ok(()) };
+        let Some(letter) = self.filter(pid, letter) else {
+            return Ok(());
+        };
         if pid.node() == self.addr() {
             let Some(cell) = self.cell(pid) else {
                 return Err((Undeliverable::NoSuchActor, letter));
@@ -239,12 +257,22 @@ impl Node {
             if failed.reason == Undeliverable::LinkFull {
                 let frame = match parcel(pid, &message) {
                     Ok(parcel) => Frame::Tell(parcel),
-                    Err(reason) => return Err(TellError { pid: pid.clone(), reason, message }),
+                    Err(reason) => {
+                        return Err(TellError {
+                            pid: pid.clone(),
+                            reason,
+                            message,
+                        });
+                    }
                 };
                 let sent = self.inner.links.send_wait(pid.node(), frame).await;
                 return sent.map_err(|refused| {
                     let reason = refusal(refused);
-                    TellError { pid: pid.clone(), reason, message }
+                    TellError {
+                        pid: pid.clone(),
+                        reason,
+                        message,
+                    }
                 });
             }
             tokio::task::yield_now().await;
@@ -275,14 +303,19 @@ impl Node {
     pub async fn monitor(&self, pid: &AnyPid) -> Exited {
         let (sender, receiver) = oneshot::channel();
         self.watch(pid, monitors::Watcher::Once(sender));
-        let lost = || Exited { pid: pid.clone(), reason: ExitReason::Unreachable };
+        let lost = || Exited {
+            pid: pid.clone(),
+            reason: ExitReason::Unreachable,
+        };
         receiver.await.unwrap_or_else(|_| lost())
     }
 
     /// Takes an actor that has ended off the registry and tells its watchers.
     pub(crate) fn bury(&self, cell: &dyn AnyCell, reason: ExitReason) {
         let pid = cell.pid();
-        self.inner.registry.remove_if(pid.name(), |_, kept| kept.pid() == pid);
+        self.inner
+            .registry
+            .remove_if(pid.name(), |_, kept| kept.pid() == pid);
         let (lost, watchers) = cell.close();
         self.inner.dead_letters.fetch_add(lost, Ordering::Relaxed);
         match &reason {
@@ -319,7 +352,12 @@ impl Node {
 
 fn parcel<M: Message>(pid: &AnyPid, message: &M) -> Result<Parcel, Undeliverable> {
     let body = message.encode()?;
-    Ok(Parcel { to: pid.clone(), name: M::NAME.into(), version: M::VERSION, body })
+    Ok(Parcel {
+        to: pid.clone(),
+        name: M::NAME.into(),
+        version: M::VERSION,
+        body,
+    })
 }
 
 fn refusal(refused: Refused) -> Undeliverable {

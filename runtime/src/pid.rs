@@ -47,7 +47,11 @@ impl NodeAddr {
     /// The address `host:port`; an IPv6 `host` is put in brackets.
     pub fn new(host: &str, port: u16) -> Self {
         let bare_v6 = host.contains(':') && !host.starts_with('[');
-        let host = if bare_v6 { format!("[{host}]").into() } else { host.into() };
+        let host = if bare_v6 {
+            format!("[{host}]").into()
+        } else {
+            host.into()
+        };
         Self { host, port }
     }
 
@@ -65,7 +69,9 @@ impl NodeAddr {
     pub fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -89,7 +95,10 @@ impl fmt::Debug for NodeAddr {
 
 fn is_host(host: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.chars().all(plain),
     }
@@ -100,10 +109,18 @@ impl FromStr for NodeAddr {
 
     fn from_str(text: &str) -> Result<Self, InvalidPid> {
         let parts = text.rsplit_once(':').and_then(|(host, port)| {
-            let port = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok())??;
-            is_host(host).then(|| NodeAddr { host: host.into(), port })
+            let port = port
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+                .then(|| port.parse().ok())??;
+            is_host(host).then(|| NodeAddr {
+                host: host.into(),
+                port,
+            })
         });
-        parts.ok_or_else(|| InvalidPid::Addr { text: text.to_owned() })
+        parts.ok_or_else(|| InvalidPid::Addr {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -114,14 +131,24 @@ impl AnyPid {
     /// [`InvalidPid`] when `name` is empty or has an `@`, a `#`, a blank or a control character.
     pub fn new(name: &str, node: NodeAddr) -> Result<Self, InvalidPid> {
         if is_name(name) {
-            Ok(Self { name: name.into(), node, incarnation: 0 })
+            Ok(Self {
+                name: name.into(),
+                node,
+                incarnation: 0,
+            })
         } else {
-            Err(InvalidPid::Pid { text: format!("{name}@{node}") })
+            Err(InvalidPid::Pid {
+                text: format!("{name}@{node}"),
+            })
         }
     }
 
     pub(crate) fn of_incarnation(name: Arc<str>, node: NodeAddr, incarnation: u64) -> Self {
-        Self { name, node, incarnation }
+        Self {
+            name,
+            node,
+            incarnation,
+        }
     }
 
     /// The actor's name on its node.
@@ -141,7 +168,10 @@ impl AnyPid {
 
     /// The same address, for whoever bears the name.
     pub fn any_incarnation(&self) -> AnyPid {
-        Self { incarnation: 0, ..self.clone() }
+        Self {
+            incarnation: 0,
+            ..self.clone()
+        }
     }
 }
 
@@ -171,7 +201,9 @@ impl FromStr for AnyPid {
     type Err = InvalidPid;
 
     fn from_str(text: &str) -> Result<Self, InvalidPid> {
-        let invalid = || InvalidPid::Pid { text: text.to_owned() };
+        let invalid = || InvalidPid::Pid {
+            text: text.to_owned(),
+        };
         let (name, rest) = text.split_once('@').ok_or_else(invalid)?;
         let (node, incarnation) = match rest.split_once('#') {
             Some((node, hex)) => {
@@ -182,7 +214,10 @@ impl FromStr for AnyPid {
             None => (rest, 0),
         };
         let node = node.parse().map_err(|_| invalid())?;
-        Ok(Self { incarnation, ..Self::new(name, node).map_err(|_| invalid())? })
+        Ok(Self {
+            incarnation,
+            ..Self::new(name, node).map_err(|_| invalid())?
+        })
     }
 }
 
@@ -212,12 +247,23 @@ mod tests {
 
     #[test]
     fn bad_texts_are_refused_with_the_form_to_write() {
-        for text in ["", "a", "a@b", "@h:1", "a@h:x", "a@h:99999", "a b@h:1", "a@h:1#zz", "a@h:1#0"]
-        {
+        for text in [
+            "",
+            "a",
+            "a@b",
+            "@h:1",
+            "a@h:x",
+            "a@h:99999",
+            "a b@h:1",
+            "a@h:1#zz",
+            "a@h:1#0",
+        ] {
             let error = text.parse::<AnyPid>().unwrap_err().to_string();
             assert!(error.contains("name@host:port"), "{error}");
         }
-        for text in ["", "host", "host:", ":1", "::1:80", "[::g]:1", "h/:1", "h:+1"] {
+        for text in [
+            "", "host", "host:", ":1", "::1:80", "[::g]:1", "h/:1", "h:+1",
+        ] {
             assert!(text.parse::<NodeAddr>().is_err(), "{text}");
         }
     }

@@ -27,17 +27,28 @@ impl Supervision {
 
     /// Made anew at once, at most `max_restarts` times `within` a span; one more ends it.
     pub const fn restart(max_restarts: usize, within: Duration) -> Self {
-        Self { max_restarts, within, ..Self::stop() }
+        Self {
+            max_restarts,
+            within,
+            ..Self::stop()
+        }
     }
 
     /// A handler's panic drops that message only; the actor goes on with the state it has.
     pub const fn resume() -> Self {
-        Self { resume: true, ..Self::stop() }
+        Self {
+            resume: true,
+            ..Self::stop()
+        }
     }
 
     /// Waits before a restart: `min`, doubled with each restart within the span, at most `max`.
     pub const fn back_off(self, min: Duration, max: Duration) -> Self {
-        Self { pause_min: min, pause_max: max, ..self }
+        Self {
+            pause_min: min,
+            pause_max: max,
+            ..self
+        }
     }
 
     pub(crate) fn pause(&self, earlier: usize) -> Duration {
@@ -54,7 +65,9 @@ mod tests {
     fn pauses_double_up_to_the_limit() {
         let (min, max) = (Duration::from_millis(10), Duration::from_millis(50));
         let supervision = Supervision::restart(9, max).back_off(min, max);
-        let pauses = (0..4).map(|n| supervision.pause(n).as_millis()).collect::<Vec<_>>();
+        let pauses = (0..4)
+            .map(|n| supervision.pause(n).as_millis())
+            .collect::<Vec<_>>();
         assert_eq!(pauses, [10, 20, 40, 50]);
         assert_eq!(Supervision::restart(9, max).pause(3), Duration::ZERO);
     }

@@ -131,7 +131,10 @@ impl TestKit {
     }
 
     /// Lets `span` pass: timers fire in their order, each at its time.
-    #[expect(clippy::disallowed_methods, reason = "the paused clock jumps; nobody waits")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the paused clock jumps; nobody waits"
+    )]
     pub async fn advance(&self, span: Duration) {
         self.settle().await;
         tokio::time::sleep(span).await;
@@ -141,7 +144,11 @@ impl TestKit {
     /// Waits until no task can run before time moves: all messages in flight are handled.
     pub async fn settle(&self) {
         let (sender, receiver) = oneshot::channel();
-        self.idle.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.idle
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
         let _ = receiver.await;
     }
 

@@ -38,7 +38,12 @@ fn a_trace_tells_who_sent_what_and_who_handled_it() {
         let log = seen.clone();
         filters.trace(Arc::new(move |event| {
             let line = match event {
-                Traced::Sent { from, to, name, body } => {
+                Traced::Sent {
+                    from,
+                    to,
+                    name,
+                    body,
+                } => {
                     let from = from.map_or("outside".to_owned(), ToString::to_string);
                     let body = body.map(|body| Forward::decode(body).unwrap().0);
                     format!("{from} -> {} {name} {body:?}", to.name())
@@ -49,13 +54,19 @@ fn a_trace_tells_who_sent_what_and_who_handled_it() {
         }));
         let builder = Node::builder(testkit::addr("a")).local();
         let network = MemoryNetwork::new();
-        let node = builder.transport(network.transport()).seed(0).filters(filters);
+        let node = builder
+            .transport(network.transport())
+            .seed(0)
+            .filters(filters);
         let node = node.start().await.unwrap();
         let last = node.spawn("last", Relay(None)).unwrap();
         let first = node.spawn("first", Relay(Some(last.any()))).unwrap();
         first.tell(Forward(7)).unwrap();
         kit.settle().await;
-        let sent = ["outside -> first test.Forward Some(7)", "first test.Forward"];
+        let sent = [
+            "outside -> first test.Forward Some(7)",
+            "first test.Forward",
+        ];
         let passed_on = ["a:1 -> last test.Forward Some(7)", "last test.Forward"];
         assert_eq!(*seen.lock().unwrap(), [sent, passed_on].concat());
     });

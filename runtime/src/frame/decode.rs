@@ -54,7 +54,11 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// A decoder for frames of at most `limit` bytes that are addressed to the node `own`.
     pub(crate) fn new(own: NodeAddr, limit: usize) -> Self {
-        Self { own, limit, names: Names::default() }
+        Self {
+            own,
+            limit,
+            names: Names::default(),
+        }
     }
 
     /// Takes the first frame out of `buffer`, or nothing when it is not whole yet.
@@ -84,7 +88,10 @@ impl Decoder {
             return Err(FrameError::Empty);
         }
         if bytes > self.limit {
-            return Err(FrameError::TooLarge { bytes, limit: self.limit });
+            return Err(FrameError::TooLarge {
+                bytes,
+                limit: self.limit,
+            });
         }
         Ok((buffer.len() - 4 >= bytes).then_some(bytes))
     }
@@ -97,12 +104,28 @@ impl Decoder {
         }
         let frame = match kind {
             kind::TELL => Frame::Tell(self.parcel(&mut body)?),
-            kind::ASK => Frame::Ask { id: body.u64("id")?, parcel: self.parcel(&mut body)? },
-            kind::REPLY => Frame::Reply { id: body.u64("id")?, result: answer(&mut body)? },
-            kind::MONITOR => Frame::Monitor { target: body.pid()? },
-            kind::DEMONITOR => Frame::Demonitor { target: body.pid()? },
-            kind::EXITED => Frame::Exited { target: body.pid()?, reason: body.map("reason")? },
-            kind::LINK => Frame::Link { watcher: body.pid()?, target: body.pid()? },
+            kind::ASK => Frame::Ask {
+                id: body.u64("id")?,
+                parcel: self.parcel(&mut body)?,
+            },
+            kind::REPLY => Frame::Reply {
+                id: body.u64("id")?,
+                result: answer(&mut body)?,
+            },
+            kind::MONITOR => Frame::Monitor {
+                target: body.pid()?,
+            },
+            kind::DEMONITOR => Frame::Demonitor {
+                target: body.pid()?,
+            },
+            kind::EXITED => Frame::Exited {
+                target: body.pid()?,
+                reason: body.map("reason")?,
+            },
+            kind::LINK => Frame::Link {
+                watcher: body.pid()?,
+                target: body.pid()?,
+            },
             _ => return Ok(Some(Wire::UnknownNumbered(kind))),
         };
         Ok(Some(Wire::Frame(frame)))
@@ -110,7 +133,10 @@ impl Decoder {
 
     fn parcel(&mut self, body: &mut Body<'_>) -> Result<Parcel, FrameError> {
         let length = body.u16("header length")?;
-        let mut header = Body { kind: body.kind, rest: body.take(length.into(), "header")? };
+        let mut header = Body {
+            kind: body.kind,
+            rest: body.take(length.into(), "header")?,
+        };
         let incarnation = header.u64("incarnation")?;
         let version = header.u16("version")?;
         let to = self.names.intern(header.text("actor name")?);
@@ -119,7 +145,12 @@ impl Decoder {
         }
         let name = self.names.intern(header.text("message name")?);
         let to = AnyPid::of_incarnation(to, self.own.clone(), incarnation);
-        Ok(Parcel { to, name, version, body: body.rest.to_vec() })
+        Ok(Parcel {
+            to,
+            name,
+            version,
+            body: body.rest.to_vec(),
+        })
     }
 }
 
@@ -128,10 +159,18 @@ fn control(body: &mut Body<'_>) -> Result<Option<Control>, FrameError> {
         kind::HELLO => Control::Hello(body.map("hello")?),
         kind::REJECT => Control::Reject(String::from_utf8_lossy(body.rest).into_owned()),
         kind::START => Control::Start,
-        kind::RESUME => Control::Resume { first: body.u64("number")? },
-        kind::ACK => Control::Ack { received: body.u64("number")? },
-        kind::PING => Control::Ping { received: body.u64("number")? },
-        kind::PONG => Control::Pong { received: body.u64("number")? },
+        kind::RESUME => Control::Resume {
+            first: body.u64("number")?,
+        },
+        kind::ACK => Control::Ack {
+            received: body.u64("number")?,
+        },
+        kind::PING => Control::Ping {
+            received: body.u64("number")?,
+        },
+        kind::PONG => Control::Pong {
+            received: body.u64("number")?,
+        },
         kind::GOODBYE => Control::Goodbye,
         _ => return Ok(None),
     }))
@@ -154,17 +193,26 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn corrupt(&self, part: &'static str) -> FrameError {
-        FrameError::Corrupt { kind: self.kind, part }
+        FrameError::Corrupt {
+            kind: self.kind,
+            part,
+        }
     }
 
     fn take(&mut self, bytes: usize, part: &'static str) -> Result<&'a [u8], FrameError> {
-        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(self.corrupt(part))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(bytes)
+            .ok_or(self.corrupt(part))?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, part: &'static str) -> Result<[u8; N], FrameError> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(self.corrupt(part))?;
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk::<N>()
+            .ok_or(self.corrupt(part))?;
         self.rest = rest;
         Ok(*taken)
     }

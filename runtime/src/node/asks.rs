@@ -42,7 +42,13 @@ impl Asks {
     fn open(&self, peer: &NodeAddr) -> (u64, oneshot::Receiver<Answer>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, receiver) = oneshot::channel();
-        self.pending.insert(id, Pending { peer: peer.clone(), answer });
+        self.pending.insert(
+            id,
+            Pending {
+                peer: peer.clone(),
+                answer,
+            },
+        );
         (id, receiver)
     }
 
@@ -55,8 +61,12 @@ impl Asks {
 
     /// The questions to `peer` will not be answered.
     pub(crate) fn lose(&self, peer: &NodeAddr, problem: &str) {
-        let mut lost: Vec<u64> =
-            self.pending.iter().filter(|e| e.value().peer == *peer).map(|e| *e.key()).collect();
+        let mut lost: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|e| e.value().peer == *peer)
+            .map(|e| *e.key())
+            .collect();
         lost.sort_unstable();
         for id in lost {
             self.answer(id, Answer::Lost(problem.to_owned()));
@@ -84,7 +94,10 @@ impl Node {
         message: M,
         deadline: Duration,
     ) -> Result<M::Reply, AskError> {
-        let late = |_| AskError::Timeout { pid: pid.clone(), after: deadline };
+        let late = |_| AskError::Timeout {
+            pid: pid.clone(),
+            after: deadline,
+        };
         let answered = if pid.node() == self.addr() {
             timeout(deadline, self.ask_here(pid, message)).await
         } else {
@@ -93,26 +106,30 @@ impl Node {
         answered.map_err(late)?
     }
 
-    async fn ask_here<M: Message>(
-        &self,
-        pid: &AnyPid,
-        message: M,
-    ) -> Result<M::Reply, AskError> {
+    async fn ask_here<M: Message>(&self, pid: &AnyPid, message: M) -> Result<M::Reply, AskError> {
         let (sender, receiver) = oneshot::channel();
-        let letter = Letter { message, reply: Reply::Here(sender) };
-        self.post(pid, letter).map_err(|(reason, _)| undeliverable(pid, reason))?;
-        receiver.await.map_err(|_| AskError::NoReply { pid: pid.clone() })
+        let letter = Letter {
+            message,
+            reply: Reply::Here(sender),
+        };
+        self.post(pid, letter)
+            .map_err(|(reason, _)| undeliverable(pid, reason))?;
+        receiver
+            .await
+            .map_err(|_| AskError::NoReply { pid: pid.clone() })
     }
 
-    async fn ask_afar<M: Message>(
-        &self,
-        pid: &AnyPid,
-        message: M,
-    ) -> Result<M::Reply, AskError> {
+    async fn ask_afar<M: Message>(&self, pid: &AnyPid, message: M) -> Result<M::Reply, AskError> {
         let (id, receiver) = self.inner.asks.open(pid.node());
         let _forget = Forget(&self.inner.asks, id);
         #[cfg(feature = "testkit")]
-        let message = match self.filter(pid, Letter { message, reply: Reply::Nowhere }) {
+        let message = match self.filter(
+            pid,
+            Letter {
+                message,
+                reply: Reply::Nowhere,
+            },
+        ) {
             Some(letter) => letter.message,
             None => return std::future::pending().await,
         };
@@ -124,11 +141,17 @@ impl Node {
                 .map_err(|error| undeliverable(pid, Undeliverable::from(error))),
             Ok(Answer::Refused(Some(reason))) => Err(undeliverable(pid, reason)),
             Ok(Answer::Refused(None)) | Err(_) => Err(AskError::NoReply { pid: pid.clone() }),
-            Ok(Answer::Lost(problem)) => Err(AskError::Unreachable { pid: pid.clone(), problem }),
+            Ok(Answer::Lost(problem)) => Err(AskError::Unreachable {
+                pid: pid.clone(),
+                problem,
+            }),
         }
     }
 }
 
 pub(crate) fn undeliverable(pid: &AnyPid, reason: Undeliverable) -> AskError {
-    AskError::Undeliverable { pid: pid.clone(), reason }
+    AskError::Undeliverable {
+        pid: pid.clone(),
+        reason,
+    }
 }

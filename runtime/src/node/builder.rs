@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     NodeAddr,
-    links_tmp::{BindError, LinkConfig, Links},
+    links::{BindError, LinkConfig, Links},
     transport::{Tcp, Transport},
 };
 
@@ -141,7 +141,8 @@ impl NodeBuilder {
             true => Placement::Here,
             false => {
                 let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-                Placement::workers(self.workers.unwrap_or_else(cores)).map_err(StartError::Workers)?
+                Placement::workers(self.workers.unwrap_or_else(cores))
+                    .map_err(StartError::Workers)?
             }
         };
         let (addr, advertise) = (self.addr.clone(), self.advertise.take());
@@ -151,7 +152,10 @@ impl NodeBuilder {
         let inner = Arc::new_cyclic(|weak| self.inner(weak, start_micros, placement, links));
         let receiver: Weak<Receiver> = Arc::downgrade(&inner.receiver);
         let links = inner.links.clone();
-        inner.placement.first(async move { links.serve(receiver) }).await;
+        inner
+            .placement
+            .first(async move { links.serve(receiver) })
+            .await;
         let node = Node { inner };
         #[cfg(feature = "testkit")]
         if let Some(filters) = &node.inner.filters {
@@ -178,7 +182,10 @@ impl NodeBuilder {
             monitors: Monitors::default(),
             asks: Asks::default(),
             dead_letters: AtomicU64::new(0),
-            clock: Clock { start_micros, started: Instant::now() },
+            clock: Clock {
+                start_micros,
+                started: Instant::now(),
+            },
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             placement,
             next_name: AtomicU64::new(1),
@@ -192,10 +199,15 @@ impl NodeBuilder {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where a node reads the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a node reads the wall clock"
+)]
 fn system_micros() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    })
 }
 
 /// A number from the operating system, by way of the standard library's hash keys.

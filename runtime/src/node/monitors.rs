@@ -37,7 +37,10 @@ impl<A: Actor + Handler<Exited>> ExitSink for ActorSink<A> {
     }
 
     fn exited(&self, exited: Exited) {
-        let letter = Letter { message: exited, reply: Reply::Nowhere };
+        let letter = Letter {
+            message: exited,
+            reply: Reply::Nowhere,
+        };
         self.0.mailbox.push_system(Order::Open(Box::new(letter)));
     }
 }
@@ -82,13 +85,19 @@ impl Monitors {
     }
 
     fn take(&self, pid: &AnyPid) -> Vec<Watcher> {
-        self.0.lock().expect("no panic while monitors are held").remove(pid).unwrap_or_default()
+        self.0
+            .lock()
+            .expect("no panic while monitors are held")
+            .remove(pid)
+            .unwrap_or_default()
     }
 
     /// Removes `watcher` of `pid`; true if that was the last.
     fn remove(&self, pid: &AnyPid, watcher: &AnyPid) -> bool {
         let mut table = self.0.lock().expect("no panic while monitors are held");
-        let Some(watchers) = table.get_mut(pid) else { return false };
+        let Some(watchers) = table.get_mut(pid) else {
+            return false;
+        };
         watchers.retain(|w| !w.is(watcher));
         let last = watchers.is_empty();
         if last {
@@ -115,7 +124,9 @@ impl Node {
                 self.inform(watcher, pid.clone(), ExitReason::NoSuchActor);
             }
         } else if self.inner.monitors.add(pid, watcher) {
-            let frame = Frame::Monitor { target: pid.clone() };
+            let frame = Frame::Monitor {
+                target: pid.clone(),
+            };
             if self.inner.links.send(pid.node(), frame).is_err() {
                 self.exited_afar(pid, ExitReason::Unreachable);
             }
@@ -129,7 +140,12 @@ impl Node {
             }
         } else if self.inner.monitors.remove(pid, watcher) {
             // If the link is full or down, a notice that comes later finds nobody.
-            let _ = self.inner.links.send(pid.node(), Frame::Demonitor { target: pid.clone() });
+            let _ = self.inner.links.send(
+                pid.node(),
+                Frame::Demonitor {
+                    target: pid.clone(),
+                },
+            );
         }
     }
 
@@ -138,7 +154,10 @@ impl Node {
         if watcher.node() != self.addr() {
             let (watcher, target) = (watcher.clone(), target.clone());
             let node = watcher.node().clone();
-            let _ = self.inner.links.send(&node, Frame::Link { watcher, target });
+            let _ = self
+                .inner
+                .links
+                .send(&node, Frame::Link { watcher, target });
         } else if let Some(cell) = self.cell(watcher) {
             self.watch(target, Watcher::Linked(cell));
         }
@@ -171,7 +190,10 @@ impl Node {
             Watcher::Linked(cell) => cell.notify(Exited { pid, reason }),
             Watcher::Node(node, target) => {
                 // A full or broken link: the peer learns it from the loss of the node.
-                let _ = self.inner.links.send(&node, Frame::Exited { target, reason });
+                let _ = self
+                    .inner
+                    .links
+                    .send(&node, Frame::Exited { target, reason });
             }
             Watcher::Once(sender) => drop(sender.send(Exited { pid, reason })),
         }

@@ -6,12 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_bytes::ByteBuf;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use super::{
-    Inner, Node,
-    asks::Answer,
-    monitors::Watcher,
-    workers::spawn_task,
-};
+use super::{Inner, Node, asks::Answer, monitors::Watcher, workers::spawn_task};
 use crate::{
     ExitReason, Message, NodeAddr, Undeliverable,
     frame::{Frame, Parcel},
@@ -32,7 +27,13 @@ impl RemoteReply {
     fn send(&mut self, result: Outcome) {
         self.open = false;
         // A full or broken link: the asker's deadline or its own loss of the link tells it.
-        let _ = self.node.inner.links.send(&self.to, Frame::Reply { id: self.id, result });
+        let _ = self.node.inner.links.send(
+            &self.to,
+            Frame::Reply {
+                id: self.id,
+                result,
+            },
+        );
     }
 
     /// The question was not taken.
@@ -131,7 +132,9 @@ pub(crate) struct Receiver(pub(crate) Weak<Inner>);
 
 impl Receiver {
     fn node(&self) -> Option<Node> {
-        Some(Node { inner: self.0.upgrade()? })
+        Some(Node {
+            inner: self.0.upgrade()?,
+        })
     }
 }
 
@@ -164,7 +167,9 @@ impl Inbound for Receiver {
         let Some(node) = self.node() else { return };
         let reason = ExitReason::from(loss);
         tracing::info!(node = %peer.addr, %reason, "node lost");
-        node.inner.asks.lose(&peer.addr, &format!("{}: {reason}", peer.addr));
+        node.inner
+            .asks
+            .lose(&peer.addr, &format!("{}: {reason}", peer.addr));
         node.lost_node(&peer.addr, &reason);
     }
 

@@ -46,7 +46,10 @@ pub struct SpawnOptions {
 
 impl Default for SpawnOptions {
     fn default() -> Self {
-        Self { mailbox: None, supervision: Supervision::stop() }
+        Self {
+            mailbox: None,
+            supervision: Supervision::stop(),
+        }
     }
 }
 
@@ -57,7 +60,11 @@ impl Node {
     /// [`SpawnError`]: the name is taken or bad, or the node is shut down.
     pub fn spawn<A: Actor + Send>(&self, name: &str, actor: A) -> Result<Pid<A>, SpawnError> {
         let mut actor = Some(actor);
-        let once = move || actor.take().expect("an actor without supervision is made once");
+        let once = move || {
+            actor
+                .take()
+                .expect("an actor without supervision is made once")
+        };
         self.spawn_as(name, SpawnOptions::default(), once)
     }
 
@@ -71,7 +78,11 @@ impl Node {
         factory: impl FnOnce() -> A + Send + 'static,
     ) -> Result<Pid<A>, SpawnError> {
         let mut factory = Some(factory);
-        let once = move || (factory.take().expect("an actor without supervision is made once"))();
+        let once = move || {
+            (factory
+                .take()
+                .expect("an actor without supervision is made once"))()
+        };
         self.spawn_as(name, SpawnOptions::default(), once)
     }
 
@@ -85,7 +96,14 @@ impl Node {
         supervision: Supervision,
         factory: impl FnMut() -> A + Send + 'static,
     ) -> Result<Pid<A>, SpawnError> {
-        self.spawn_as(name, SpawnOptions { supervision, ..SpawnOptions::default() }, factory)
+        self.spawn_as(
+            name,
+            SpawnOptions {
+                supervision,
+                ..SpawnOptions::default()
+            },
+            factory,
+        )
     }
 
     /// A name that nobody bears, `prefix(n)`.
@@ -124,7 +142,9 @@ impl Node {
         options: &SpawnOptions,
     ) -> Result<Arc<Cell<A>>, SpawnError> {
         if !is_name(name) {
-            return Err(SpawnError::BadName { name: name.to_owned() });
+            return Err(SpawnError::BadName {
+                name: name.to_owned(),
+            });
         }
         if self.inner.stopped.load(Ordering::Acquire) {
             return Err(SpawnError::NodeStopped);
@@ -132,12 +152,19 @@ impl Node {
         let incarnation = self.inner.next_incarnation.fetch_add(1, Ordering::Relaxed);
         let pid = AnyPid::of_incarnation(name.into(), self.addr().clone(), incarnation);
         let capacity = options.mailbox.unwrap_or(self.inner.mailbox_capacity);
-        let cell = Cell::new(pid, capacity, self.routes::<A>(), options.supervision.resume);
+        let cell = Cell::new(
+            pid,
+            capacity,
+            self.routes::<A>(),
+            options.supervision.resume,
+        );
         #[cfg(feature = "testkit")]
         let cell = cell.with_filters(self.inner.filters.clone());
         let cell = Arc::new(cell);
         match self.inner.registry.entry(name.into()) {
-            Entry::Occupied(_) => Err(SpawnError::NameTaken { name: name.to_owned() }),
+            Entry::Occupied(_) => Err(SpawnError::NameTaken {
+                name: name.to_owned(),
+            }),
             Entry::Vacant(free) => {
                 free.insert(cell.clone() as Arc<dyn AnyCell>);
                 Ok(cell)
@@ -151,7 +178,14 @@ impl Node {
             A::accepts(&mut routes);
             Arc::new(routes) as Arc<dyn Any + Send + Sync>
         };
-        let routes = self.inner.routes.entry(TypeId::of::<A>()).or_insert_with(build).clone();
-        routes.downcast().expect("routes are keyed by the actor's type")
+        let routes = self
+            .inner
+            .routes
+            .entry(TypeId::of::<A>())
+            .or_insert_with(build)
+            .clone();
+        routes
+            .downcast()
+            .expect("routes are keyed by the actor's type")
     }
 }

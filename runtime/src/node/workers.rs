@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::Builder,
     sync::{mpsc, oneshot},
     task::LocalSet,
 };
@@ -39,7 +39,10 @@ thread_local! {
 }
 
 /// Spawns a task that is no actor: I/O of links, replies under way.
-#[expect(clippy::disallowed_methods, reason = "the runtime's own tasks start here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the runtime's own tasks start here"
+)]
 pub(crate) fn spawn_task(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
 }
@@ -49,8 +52,14 @@ impl Placement {
     pub(crate) fn workers(count: usize) -> std::io::Result<Self> {
         static POOLS: AtomicUsize = AtomicUsize::new(0);
         let id = POOLS.fetch_add(1, Ordering::Relaxed);
-        let jobs = (0..count.max(1)).map(|n| start_worker(id, n)).collect::<Result<_, _>>()?;
-        Ok(Self::Workers(Workers { jobs, next: AtomicUsize::new(0), id }))
+        let jobs = (0..count.max(1))
+            .map(|n| start_worker(id, n))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::Workers(Workers {
+            jobs,
+            next: AtomicUsize::new(0),
+            id,
+        }))
     }
 
     /// Runs `job`, which starts an actor, on its worker.
@@ -66,7 +75,9 @@ impl Placement {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        let Placement::Workers(workers) = self else { return task.await };
+        let Placement::Workers(workers) = self else {
+            return task.await;
+        };
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             spawn_task(async move {
@@ -74,7 +85,9 @@ impl Placement {
             });
         });
         let _ = workers.jobs[0].send(job);
-        receiver.await.expect("a worker outlives the start of its node")
+        receiver
+            .await
+            .expect("a worker outlives the start of its node")
     }
 
     /// Lets the worker threads end once their actors have.
@@ -119,11 +132,8 @@ fn start_worker(pool: usize, n: usize) -> std::io::Result<mpsc::UnboundedSender<
             }
         });
     };
-    thread::Builder::new().name(format!("tepui-worker-{n}")).spawn(work)?;
+    thread::Builder::new()
+        .name(format!("tepui-worker-{n}"))
+        .spawn(work)?;
     Ok(sender)
-}
-
-/// The runtime of the current thread, if it has one.
-pub(crate) fn has_runtime() -> bool {
-    Handle::try_current().is_ok()
 }

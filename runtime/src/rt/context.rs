@@ -86,7 +86,13 @@ impl<A: Actor> Context<A> {
     pub(crate) fn start(node: Node, cell: Arc<Cell<A>>, actor: A) -> ContextFut<A, Self> {
         let mailbox = ActixMailbox::default();
         let parts = ContextParts::new(mailbox.sender_producer());
-        let mut ctx = Self { parts, node, cell, timers: Timers::new(), failure: None };
+        let mut ctx = Self {
+            parts,
+            node,
+            cell,
+            timers: Timers::new(),
+            failure: None,
+        };
         let drain = Drain::new(ctx.cell.clone());
         ctx.spawn(drain);
         ContextFut::new(ctx, actor, mailbox)
@@ -159,7 +165,9 @@ impl<A: Actor> Context<A> {
 
     /// How the actor ended, once it has.
     pub(crate) fn exit_reason(&mut self) -> ExitReason {
-        self.failure.take().map_or(ExitReason::Stopped, ExitReason::Crashed)
+        self.failure
+            .take()
+            .map_or(ExitReason::Stopped, ExitReason::Crashed)
     }
 
     /// Wants to know when `pid` ends: one [`Exited`] arrives, whatever happens.

@@ -83,7 +83,10 @@ pub struct Routes<A> {
 
 impl<A: ActixActor<Context = Context<A>>> Routes<A> {
     pub(crate) fn new() -> Self {
-        Self { by_name: BTreeMap::new(), by_type: BTreeMap::new() }
+        Self {
+            by_name: BTreeMap::new(),
+            by_type: BTreeMap::new(),
+        }
     }
 
     /// Accepts `M`.
@@ -94,10 +97,14 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
     where
         A: Handler<M>,
     {
-        let route = Route { version: M::VERSION, decode: decode::<A, M> };
+        let route = Route {
+            version: M::VERSION,
+            decode: decode::<A, M>,
+        };
         let double = self.by_name.insert(M::NAME, route).is_some();
         assert!(!double, "an actor accepts two messages named {}", M::NAME);
-        self.by_type.insert(TypeId::of::<Letter<M>>(), retype::<A, M>);
+        self.by_type
+            .insert(TypeId::of::<Letter<M>>(), retype::<A, M>);
     }
 
     /// The envelope for a parcel from afar.
@@ -108,11 +115,16 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
         body: &[u8],
         reply: Option<RemoteReply>,
     ) -> Decoded<A> {
-        let known = self.by_name.get(name).filter(|r| r.version.abs_diff(version) <= 1);
+        let known = self
+            .by_name
+            .get(name)
+            .filter(|r| r.version.abs_diff(version) <= 1);
         match known {
             Some(route) => (route.decode)(body, reply),
             None => {
-                let refusal = Undeliverable::NotAccepted { name: format!("{name}/{version}") };
+                let refusal = Undeliverable::NotAccepted {
+                    name: format!("{name}/{version}"),
+                };
                 if let Some(reply) = reply {
                     reply.refuse(refusal.clone());
                 }

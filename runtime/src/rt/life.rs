@@ -45,7 +45,15 @@ impl<A: Actor> Life<A> {
         supervision: Supervision,
     ) -> Self {
         let restarts = VecDeque::new();
-        Self { node, cell, factory, supervision, running: None, restarts, pause: None }
+        Self {
+            node,
+            cell,
+            factory,
+            supervision,
+            running: None,
+            restarts,
+            pause: None,
+        }
     }
 
     /// Runs the actor until it ends once; `Poll::Ready` with how.
@@ -81,7 +89,9 @@ impl<A: Actor> Life<A> {
 
     /// Whether there is a next life; if so, its back-off is set.
     fn restarts(&mut self, reason: &ExitReason) -> bool {
-        let ExitReason::Crashed(why) = reason else { return false };
+        let ExitReason::Crashed(why) = reason else {
+            return false;
+        };
         let now = Instant::now();
         let within = self.supervision.within;
         self.restarts.retain(|&at| now.duration_since(at) < within);

@@ -149,7 +149,10 @@ mod tests {
         mailbox.push(3).unwrap();
         mailbox.close();
         assert!(matches!(mailbox.push(4), Err(Rejected::Closed(4))));
-        assert_eq!((mailbox.pop(), mailbox.pop(), mailbox.pop()), (Some(2), Some(3), None));
+        assert_eq!(
+            (mailbox.pop(), mailbox.pop(), mailbox.pop()),
+            (Some(2), Some(3), None)
+        );
     }
 
     #[test]

@@ -25,7 +25,12 @@ pub(crate) struct Timers<T> {
 
 impl<T> Timers<T> {
     pub(crate) fn new() -> Self {
-        Self { due: BinaryHeap::new(), pending: BTreeMap::new(), next: 0, sleep: None }
+        Self {
+            due: BinaryHeap::new(),
+            pending: BTreeMap::new(),
+            next: 0,
+            sleep: None,
+        }
     }
 
     pub(crate) fn set(&mut self, after: Duration, timer: T) -> TimerHandle {
@@ -33,7 +38,9 @@ impl<T> Timers<T> {
         self.next += 1;
         let now = Instant::now();
         // A century is for ever.
-        let at = now.checked_add(after).unwrap_or(now + Duration::from_secs(3_155_760_000));
+        let at = now
+            .checked_add(after)
+            .unwrap_or(now + Duration::from_secs(3_155_760_000));
         self.due.push(Reverse((at, id)));
         self.pending.insert(id, timer);
         TimerHandle(id)

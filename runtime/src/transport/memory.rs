@@ -53,7 +53,10 @@ impl MemoryNetwork {
 
     /// The network as one node uses it. The node is known by the address it first listens on.
     pub fn transport(&self) -> Arc<dyn Transport> {
-        Arc::new(MemoryTransport { network: self.clone(), own: OnceLock::new() })
+        Arc::new(MemoryTransport {
+            network: self.clone(),
+            own: OnceLock::new(),
+        })
     }
 
     /// Cuts `a` and `b` off from each other: nothing is lost, but nothing arrives.
@@ -92,7 +95,11 @@ impl MemoryNetwork {
         }
         let (sender, queue) = mpsc::unbounded_channel();
         state.doors.insert(addr.clone(), sender);
-        Ok(MemoryDoor { network: self.clone(), addr, queue })
+        Ok(MemoryDoor {
+            network: self.clone(),
+            addr,
+            queue,
+        })
     }
 
     async fn connect(&self, from: &NodeAddr, to: &NodeAddr) -> io::Result<Pipe> {
@@ -120,9 +127,11 @@ impl State {
         let gate = Arc::new(Gate::default());
         let (near, far) = duplex(PIPE_BYTES);
         let far = Pipe::new(far, gate.clone());
-        door.send((far, from.to_string())).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        door.send((far, from.to_string()))
+            .map_err(|_| io::ErrorKind::ConnectionRefused)?;
         self.gates.retain(|(.., gate)| gate.strong_count() > 0);
-        self.gates.push((from.clone(), to.clone(), Arc::downgrade(&gate)));
+        self.gates
+            .push((from.clone(), to.clone(), Arc::downgrade(&gate)));
         Ok(Pipe::new(near, gate))
     }
 

@@ -61,7 +61,11 @@ impl Gate {
     /// waits for bytes behind an open gate.
     fn poll_read(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
-        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+        if !state
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(context.waker()))
+        {
             state.waiting.push(context.waker().clone());
         }
         match state.passage {
@@ -73,7 +77,11 @@ impl Gate {
 
     fn check_write(&self, context: &Context<'_>) -> io::Result<()> {
         let mut state = self.state();
-        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+        if !state
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(context.waker()))
+        {
             state.waiting.push(context.waker().clone());
         }
         match state.passage {
@@ -127,10 +135,7 @@ impl AsyncWrite for Pipe {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

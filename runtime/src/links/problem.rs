@@ -1,0 +1,158 @@
+//! What goes wrong between nodes, in words. One line each, with the peer and what to do.
+
+use std::{io, time::Duration};
+
+use super::{Loss, core::Core};
+use crate::{
+    frame::{FrameError, Preamble},
+    pid::NodeAddr,
+};
+
+/// Why a handshake failed, or a connection was closed. Completed by [`Problem::of`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("does not speak tepui (it began with \"{began}\")")]
+    WrongMagic { began: String },
+    #[error(
+        "speaks protocol {}, this node {}; upgrade the older one",
+        range(theirs),
+        range(ours)
+    )]
+    Version { theirs: Preamble, ours: Preamble },
+    #[error("refused the connection: {why}")]
+    Rejected { why: String },
+    #[error("sent a frame that {0}")]
+    Frame(#[from] FrameError),
+    #[error("sent a frame before its turn")]
+    OutOfTurn,
+    #[error("left out frames {expected} to {got}")]
+    Gap { expected: u64, got: u64 },
+    #[error("has the address of this node, {own}; give each node an address of its own")]
+    SameAddr { own: NodeAddr },
+    #[error("is this node itself; its address is {own}")]
+    Itself { own: NodeAddr },
+    #[error("closed the connection")]
+    Closed,
+    #[error("is cut off: {}", plain(.0))]
+    Io(#[from] io::Error),
+    #[error("was not heard of for {0:?}")]
+    Silent(Duration),
+    #[error("said goodbye")]
+    Goodbye,
+    #[error("cannot be served: this node is shutting down")]
+    Stopping,
+}
+
+impl Problem {
+    /// The whole line.
+    pub(super) fn of(&self, peer: &dyn std::fmt::Display) -> String {
+        format!("peer {peer} {self}")
+    }
+
+    /// The line as the peer is told it: it is the one that "does".
+    pub(super) fn to_peer(&self) -> String {
+        match self {
+            Problem::Version { theirs, ours } => format!(
+                "this node speaks protocol {}, you {}; upgrade the older one",
+                range(ours),
+                range(theirs)
+            ),
+            other => format!("the peer {other}"),
+        }
+    }
+
+    /// Whether the peer's side just ended, as when its process does.
+    fn is_end(&self) -> bool {
+        matches!(self, Problem::Closed | Problem::Io(_))
+    }
+}
+
+fn range(versions: &Preamble) -> String {
+    format!("{}..{}", versions.min, versions.max)
+}
+
+/// The cause without the operating system's number.
+pub(super) fn plain(error: &io::Error) -> String {
+    match (error.raw_os_error(), error.kind()) {
+        (_, io::ErrorKind::AddrInUse) => "address already in use".to_owned(),
+        (Some(_), kind)
+            if !matches!(
+                kind.to_string().as_str(),
+                "other error" | "uncategorized error"
+            ) =>
+        {
+            kind.to_string()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) struct DialFailure {
+    pub(super) loss: Loss,
+    /// The peer's machine answers, but nobody takes the connection.
+    pub(super) refused: bool,
+    /// Something else lives at the address.
+    pub(super) usurped: bool,
+    pub(super) problem: String,
+}
+
+impl DialFailure {
+    pub(super) fn connect(addr: &NodeAddr, error: &io::Error) -> Self {
+        let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+        let loss = if refused {
+            Loss::NodeDown
+        } else {
+            Loss::Unreachable
+        };
+        let problem = format!("cannot connect to {addr}: {}", plain(error));
+        Self {
+            loss,
+            refused,
+            usurped: false,
+            problem,
+        }
+    }
+
+    pub(super) fn no_answer(addr: &NodeAddr, limit: Duration) -> Self {
+        let problem = format!("cannot connect to {addr}: no answer within {limit:?}");
+        Self {
+            loss: Loss::Unreachable,
+            refused: false,
+            usurped: false,
+            problem,
+        }
+    }
+
+    pub(super) fn silent(addr: &NodeAddr, limit: Duration) -> Self {
+        let problem = format!(
+            "peer {addr} took the connection but did not introduce itself within {limit:?}"
+        );
+        Self {
+            loss: Loss::Unreachable,
+            refused: false,
+            usurped: false,
+            problem,
+        }
+    }
+
+    pub(super) fn handshake(core: &Core, addr: &NodeAddr, problem: &Problem) -> Self {
+        let line = problem.of(addr);
+        if problem.is_end() {
+            return Self {
+                loss: Loss::NodeDown,
+                refused: true,
+                usurped: false,
+                problem: line,
+            };
+        }
+        core.warn_once(&line);
+        Self {
+            loss: Loss::NodeDown,
+            refused: false,
+            usurped: true,
+            problem: line,
+        }
+    }
+}
