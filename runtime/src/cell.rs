@@ -50,6 +50,11 @@ pub(crate) trait AnyCell: Send + Sync {
     fn counts(&self) -> (usize, u64);
     /// Takes a `Letter` of a type that the actor accepts, or hands it back.
     fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned>;
+    /// The same, waiting for room.
+    fn post_any_wait(
+        self: Arc<Self>,
+        letter: Box<dyn Any + Send>,
+    ) -> BoxFuture<'static, Result<(), Returned>>;
     /// Takes a message from afar; the future, if any, is to be awaited: there is no room yet.
     fn post_parcel(
         self: Arc<Self>,
@@ -189,6 +194,23 @@ fn why<E>(rejected: Rejected<E>) -> (Undeliverable, E) {
     }
 }
 
+fn returned_any<A>(rejected: Rejected<Box<dyn Envelope<A>>>) -> Returned
+where
+    A: ActixActor<Context = Context<A>>,
+{
+    let (reason, envelope) = why(rejected);
+    (reason, envelope.into_any())
+}
+
+impl<A: Actor> Cell<A> {
+    fn retype(&self, letter: Box<dyn Any + Send>) -> Result<Box<dyn Envelope<A>>, Returned> {
+        self.routes.retype(letter).map_err(|letter| {
+            let name = "this message through an untyped PID".to_owned();
+            (Undeliverable::NotAccepted { name }, letter)
+        })
+    }
+}
+
 impl<A: Actor> AnyCell for Cell<A> {
     fn pid(&self) -> &AnyPid {
         &self.pid
@@ -199,13 +221,16 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned> {
-        let envelope = self.routes.retype(letter).map_err(|letter| {
-            let name = "this message through an untyped PID".to_owned();
-            (Undeliverable::NotAccepted { name }, letter)
-        })?;
-        self.mailbox.push(envelope).map_err(|rejected| {
-            let (reason, envelope) = why(rejected);
-            (reason, envelope.into_any())
+        self.mailbox.push(self.retype(letter)?).map_err(returned_any)
+    }
+
+    fn post_any_wait(
+        self: Arc<Self>,
+        letter: Box<dyn Any + Send>,
+    ) -> BoxFuture<'static, Result<(), Returned>> {
+        Box::pin(async move {
+            let envelope = self.retype(letter)?;
+            self.mailbox.push_wait(envelope).await.map_err(returned_any)
         })
     }
 

@@ -246,37 +246,36 @@ impl Node {
         pid: &AnyPid,
         message: M,
     ) -> Result<(), TellError<M>> {
-        let mut message = message;
-        loop {
-            let failed = match self.tell(pid, message) {
-                Err(error) if error.reason == Undeliverable::LinkFull => error,
-                Err(error) if error.reason == Undeliverable::MailboxFull => error,
-                done => return done,
+        let letter = Letter { message, reply: Reply::Nowhere };
+        #[cfg(feature = "testkit")]
+        let Some(letter) = self.filter(pid, letter) else { return Ok(()) };
+        self.post_wait(pid, letter).await.map_err(|(reason, letter)| TellError {
+            pid: pid.clone(),
+            reason,
+            message: letter.message,
+        })
+    }
+
+    async fn post_wait<M: Message>(
+        &self,
+        pid: &AnyPid,
+        letter: Letter<M>,
+    ) -> Result<(), (Undeliverable, Letter<M>)> {
+        if pid.node() == self.addr() {
+            let Some(cell) = self.cell(pid) else {
+                return Err((Undeliverable::NoSuchActor, letter));
             };
-            message = failed.message;
-            if failed.reason == Undeliverable::LinkFull {
-                let frame = match parcel(pid, &message) {
-                    Ok(parcel) => Frame::Tell(parcel),
-                    Err(reason) => {
-                        return Err(TellError {
-                            pid: pid.clone(),
-                            reason,
-                            message,
-                        });
-                    }
-                };
-                let sent = self.inner.links.send_wait(pid.node(), frame).await;
-                return sent.map_err(|refused| {
-                    let reason = refusal(refused);
-                    TellError {
-                        pid: pid.clone(),
-                        reason,
-                        message,
-                    }
-                });
-            }
-            tokio::task::yield_now().await;
+            return cell.post_any_wait(Box::new(letter)).await.map_err(|(reason, letter)| {
+                let letter = letter.downcast().expect("what was posted comes back");
+                (reason, *letter)
+            });
         }
+        let frame = match parcel(pid, &letter.message) {
+            Ok(parcel) => Frame::Tell(parcel),
+            Err(reason) => return Err((reason, letter)),
+        };
+        let sent = self.inner.links.send_wait(pid.node(), frame).await;
+        sent.map_err(|refused| (refusal(refused), letter))
     }
 
     pub(crate) fn count_dead_letter(&self, pid: &AnyPid, name: &str, reason: &Undeliverable) {
