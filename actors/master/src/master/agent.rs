@@ -1,0 +1,99 @@
+//! One agent, as the master knows it, and the ledger of its resources.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tepui_protocol::{
+    AgentInfo, ExecutorId, FrameworkId, KillPolicy, OfferId, Resources, Timestamp,
+    messages::operator::AgentStanding,
+};
+use tepui_runtime::AnyPid;
+
+use super::TaskKey;
+
+/// An executor's full name on its agent.
+pub(crate) type ExecutorKey = (FrameworkId, ExecutorId);
+
+/// A registered agent, or one that the registry says was registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    /// What it said of itself; the id is set.
+    pub(crate) info: AgentInfo,
+    /// Absent while recovered.
+    pub(crate) pid: Option<AnyPid>,
+    pub(crate) version: String,
+    /// Recovered, active or disconnected.
+    pub(crate) standing: AgentStanding,
+    pub(crate) registered: Timestamp,
+    /// Changes with each registration; timers of earlier ones are void.
+    pub(crate) epoch: u64,
+    /// Changes whenever the allocator is told anew of the agent; earlier allocations are void.
+    pub(crate) ledger: u64,
+    pub(crate) tasks: BTreeSet<TaskKey>,
+    /// Framework executors believed to run, with what they use beside their tasks.
+    pub(crate) executors: BTreeMap<ExecutorKey, Resources>,
+    pub(crate) offers: BTreeSet<OfferId>,
+    /// What live tasks and executors use, by framework; each resource carries its role.
+    pub(crate) used: BTreeMap<FrameworkId, Resources>,
+    /// What offers hold.
+    pub(crate) offered: Resources,
+    /// Pings sent since it answered last.
+    pub(crate) unanswered_pings: u32,
+    /// Kills asked for while it was away.
+    pub(crate) pending_kills: BTreeMap<TaskKey, Option<KillPolicy>>,
+}
+
+impl Agent {
+    /// An agent that the registry knows and nobody has heard of since the master started.
+    pub(crate) fn recovered(info: AgentInfo) -> Self {
+        Self {
+            info,
+            pid: None,
+            version: String::new(),
+            standing: AgentStanding::Recovered,
+            registered: Timestamp::default(),
+            epoch: 0,
+            ledger: 0,
+            tasks: BTreeSet::new(),
+            executors: BTreeMap::new(),
+            offers: BTreeSet::new(),
+            used: BTreeMap::new(),
+            offered: Resources::new(),
+            unanswered_pings: 0,
+            pending_kills: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.standing == AgentStanding::Active
+    }
+
+    /// The agent's actor, if it is connected.
+    pub(crate) fn connected(&self) -> Option<&AnyPid> {
+        self.pid.as_ref().filter(|_| self.is_active())
+    }
+
+    /// What its tasks and executors use, of all frameworks.
+    pub(crate) fn used_sum(&self) -> Resources {
+        self.used.values().sum()
+    }
+
+    /// What is neither used nor offered, on nobody's account.
+    pub(crate) fn available(&self) -> Resources {
+        let held = self.used_sum() + &self.offered;
+        &self.info.resources - &held.unallocate()
+    }
+
+    pub(crate) fn charge(&mut self, framework_id: &FrameworkId, resources: &Resources) {
+        *self.used.entry(framework_id.clone()).or_default() += resources;
+    }
+
+    pub(crate) fn discharge(&mut self, framework_id: &FrameworkId, resources: &Resources) {
+        let Some(used) = self.used.get_mut(framework_id) else {
+            return;
+        };
+        *used -= resources;
+        if used.is_empty() {
+            self.used.remove(framework_id);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Agents that were admitted before come back, with their tasks.
+//!
+//! The agent's word counts: what it reports is what runs there. Tasks that only the master knows are
+//! named in [`Reregistered`]; the agent answers for each with a status update, so that a task
+//! that is just on its way to it is not taken for lost.
+
+use std::collections::BTreeSet;
+
+use tepui_protocol::{
+    AgentId, Capability, FrameworkId, FrameworkInfo, Reason, Source, TaskState, TaskStatus,
+    Timestamp,
+    messages::{
+        agent::{KillTask, Register, Reregister, Reregistered, ShutdownFramework},
+        operator::AgentStanding,
+    },
+    task::Task,
+};
+
+use super::{
+    Agent, Framework, Master, TaskKey, after,
+    agents::{check, refuse},
+    metrics, registry,
+};
+use crate::effects::{Effects, Timer, tell};
+
+impl Master {
+    /// An agent that has an id comes back: after its restart, the master's, or a lost link.
+    pub fn on_reregister(&mut self, now: Timestamp, call: Reregister, out: &mut Effects) {
+        let Reregister {
+            pid,
+            info,
+            version,
+            frameworks,
+            tasks,
+        } = call;
+        let Some(id) = info.id.clone() else {
+            return self.on_register(now, Register { pid, info, version }, out);
+        };
+        if let Err(problem) = check(&info) {
+            return refuse(&pid, problem, out);
+        }
+        if !self.readmit(&id, info, out) {
+            let message = format!(
+                "agent {id} is not in this master's registry (removed, or the registry was lost); \
+                 start the agent with an empty work directory"
+            );
+            return refuse(&pid, message, out);
+        }
+        self.metrics.count("master/slave_reregistrations");
+        let ended = self.adopt_frameworks(frameworks, out);
+        self.attach(now, &id, pid.clone(), version, out);
+        let reconcile = self.adopt_tasks(now, &id, tasks, out);
+        let master_id = self.id.clone();
+        out.push(tell(
+            &pid,
+            Reregistered {
+                agent_id: id.clone(),
+                master_id,
+                reconcile,
+            },
+        ));
+        for framework_id in ended {
+            out.push(tell(&pid, ShutdownFramework { framework_id }));
+        }
+        self.send_pending_kills(&id, out);
+        self.start_pings(&id, out);
+        self.offer_anew(&id, out);
+    }
+
+    /// Whether the agent was admitted before; it is in the books then, and in the registry.
+    fn readmit(
+        &mut self,
+        id: &AgentId,
+        info: tepui_protocol::AgentInfo,
+        out: &mut Effects,
+    ) -> bool {
+        if self.unreachable.remove(id).is_some() {
+            registry::forget_unreachable(id, out);
+            registry::admit(id, &info, out);
+            self.agents.insert(id.clone(), Agent::recovered(info));
+            return true;
+        }
+        let Some(agent) = self.agents.get_mut(id) else {
+            return false;
+        };
+        if agent.info == info {
+            return true;
+        }
+        registry::admit(id, &info, out);
+        let other_resources = agent.info.resources != info.resources;
+        agent.info = info;
+        if other_resources {
+            self.rescind_offers_of_agent(id, out);
+        }
+        true
+    }
+
+    /// Learns of frameworks from an agent; returns those that have ended.
+    fn adopt_frameworks(
+        &mut self,
+        frameworks: Vec<FrameworkInfo>,
+        out: &mut Effects,
+    ) -> Vec<FrameworkId> {
+        let mut ended = Vec::new();
+        for info in frameworks {
+            let Some(id) = info.id.clone() else { continue };
+            if self.has_ended(&id) {
+                ended.push(id);
+            } else if !self.frameworks.contains_key(&id) {
+                registry::keep_framework(&id, &info, out);
+                self.await_framework(&id, &info, out);
+                self.frameworks
+                    .insert(id, Framework::recovered(info, &self.config));
+            }
+        }
+        ended
+    }
+
+    /// Gives a framework whose scheduler is not back yet its time.
+    fn await_framework(&self, id: &FrameworkId, info: &FrameworkInfo, out: &mut Effects) {
+        let grace = info
+            .failover_timeout
+            .max(self.config.recovered_framework_grace);
+        out.push(after(
+            grace,
+            Timer::Failover {
+                framework_id: id.clone(),
+                epoch: 0,
+            },
+        ));
+    }
+
+    pub(super) fn arm_recovered_frameworks(&self, out: &mut Effects) {
+        for (id, framework) in &self.frameworks {
+            self.await_framework(id, &framework.info, out);
+        }
+    }
+
+    /// Makes the books agree with what the agent reports; returns the tasks it must account for.
+    fn adopt_tasks(
+        &mut self,
+        now: Timestamp,
+        id: &AgentId,
+        tasks: Vec<Task>,
+        out: &mut Effects,
+    ) -> Vec<TaskKey> {
+        let mut reported = BTreeSet::new();
+        for task in tasks {
+            let key = (task.framework_id.clone(), task.info.id.clone());
+            if self.adopt_task(now, id, task, out) {
+                reported.insert(key);
+            }
+        }
+        self.recall_unreachable_tasks(id);
+        let known = self
+            .agents
+            .get(id)
+            .map(|agent| agent.tasks.clone())
+            .unwrap_or_default();
+        let mut missing = Vec::new();
+        for key in known.difference(&reported) {
+            if self.task(key).is_some_and(|task| task.state.is_terminal()) {
+                self.forget_task(key);
+            } else {
+                missing.push(key.clone());
+            }
+        }
+        self.recount(id);
+        missing
+    }
+
+    /// Takes over what the agent says of one task; false if the task is none of ours.
+    fn adopt_task(&mut self, now: Timestamp, id: &AgentId, task: Task, out: &mut Effects) -> bool {
+        let Some(framework) = self.frameworks.get_mut(&task.framework_id) else {
+            return false;
+        };
+        let task_id = task.info.id.clone();
+        let known = framework.tasks.get_mut(&task_id);
+        let elsewhere = known
+            .as_ref()
+            .is_some_and(|known| known.info.agent_id != *id);
+        if task.info.agent_id != *id || elsewhere {
+            tracing::warn!(agent = %id, task = %task_id, "agent reports a task of another agent");
+            return false;
+        }
+        if framework.unreachable.remove(&task_id).is_some()
+            && !task.state.is_terminal()
+            && framework.info.can(Capability::PartitionAware)
+        {
+            framework.send_status(returned(now, id, &task), out);
+        }
+        let ended_unacknowledged = framework.completed.remove(&task_id).is_some();
+        let key = (task.framework_id.clone(), task_id.clone());
+        let ended_before = known_state(framework, &task_id).is_some_and(TaskState::is_terminal);
+        if !ended_before {
+            if let Some(counter) = metrics::ended_in(task.state).filter(|_| !ended_unacknowledged) {
+                self.metrics.count(counter);
+            }
+            framework.tasks.insert(task_id, task);
+        }
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.tasks.insert(key);
+        }
+        true
+    }
+
+    /// Tasks of the agent that it was unreachable with are its tasks again.
+    fn recall_unreachable_tasks(&mut self, id: &AgentId) {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        for (framework_id, framework) in &mut self.frameworks {
+            let here = framework
+                .unreachable
+                .iter()
+                .filter(|(_, task)| task.info.agent_id == *id);
+            let recalled: Vec<_> = here.map(|(task_id, _)| task_id.clone()).collect();
+            for task_id in recalled {
+                if let Some(task) = framework.unreachable.remove(&task_id) {
+                    framework.tasks.insert(task_id.clone(), task);
+                    agent.tasks.insert((framework_id.clone(), task_id));
+                }
+            }
+        }
+    }
+
+    /// Computes from its tasks what an agent's executors are, and what is used there.
+    pub(super) fn recount(&mut self, id: &AgentId) {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        agent.used.clear();
+        agent.executors.clear();
+        for (framework_id, task_id) in agent.tasks.clone() {
+            let framework = self.frameworks.get(&framework_id);
+            let task = framework.and_then(|framework| framework.tasks.get(&task_id));
+            let Some(task) = task.filter(|task| !task.state.is_terminal()) else {
+                continue;
+            };
+            agent.charge(&framework_id, &task.info.resources);
+            let Some(executor) = &task.info.executor else {
+                continue;
+            };
+            let key = (framework_id.clone(), executor.id.clone());
+            if agent
+                .executors
+                .insert(key, executor.resources.clone())
+                .is_none()
+            {
+                agent.charge(&framework_id, &executor.resources);
+            }
+        }
+    }
+
+    fn send_pending_kills(&mut self, id: &AgentId, out: &mut Effects) {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        let kills = std::mem::take(&mut agent.pending_kills);
+        let Some(pid) = agent.connected() else { return };
+        for ((framework_id, task_id), kill_policy) in kills {
+            out.push(tell(
+                pid,
+                KillTask {
+                    framework_id,
+                    task_id,
+                    kill_policy,
+                },
+            ));
+        }
+    }
+
+    /// Agents known from the registry had the time to come back: the others are unreachable.
+    pub(super) fn on_recovered_agents_timeout(&mut self, now: Timestamp, out: &mut Effects) {
+        let absent: Vec<_> = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.standing == AgentStanding::Recovered)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in absent {
+            self.metrics.count("master/recovery_slave_removals");
+            self.mark_unreachable(now, &id, out);
+        }
+    }
+}
+
+fn known_state(framework: &Framework, task_id: &tepui_protocol::TaskId) -> Option<TaskState> {
+    framework.tasks.get(task_id).map(|task| task.state)
+}
+
+/// The news that a task's agent is back.
+fn returned(now: Timestamp, id: &AgentId, task: &Task) -> TaskStatus {
+    let state = task.status_update_state.unwrap_or(task.state);
+    let mut status = TaskStatus::new(task.info.id.clone(), state, Source::Master, now)
+        .because(Reason::AgentReregistered, format!("agent {id} is back"));
+    status.agent_id = Some(id.clone());
+    status.executor_id = Some(task.info.executor_id());
+    status
+}

@@ -1,0 +1,368 @@
+//! Accepting offers, launching and killing tasks, and the tasks' place in the books.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tepui_protocol::{
+    AgentId, Capability, FrameworkId, Offer, Operation, Reason, Resources, Role, Source, TaskInfo,
+    TaskState, TaskStatus, Timestamp,
+    messages::{
+        agent::{KillTask, RunTask},
+        scheduler::{Accept, Kill},
+    },
+    task::Task,
+};
+
+use super::{Master, TaskKey, metrics, validation};
+use crate::effects::{Call, Effect, Effects, tell};
+
+/// What accepted offers add up to.
+#[derive(Clone, Debug)]
+pub(super) struct Lot {
+    pub(super) framework_id: FrameworkId,
+    pub(super) agent_id: AgentId,
+    pub(super) role: Role,
+    /// What no task has taken yet.
+    pub(super) left: Resources,
+}
+
+impl Master {
+    /// A framework uses offers. All of the call is refused when one of its offers is not valid, and
+    /// all that its operations leave goes back.
+    pub fn on_accept(&mut self, now: Timestamp, call: Accept, out: &mut Effects) {
+        if self.subscribed(&call.framework_id).is_none() {
+            return;
+        }
+        let refused = call.filters.refuse();
+        match self.collect(&call, out) {
+            Ok(lot) => self.carry_out(now, lot, call.operations, refused, out),
+            Err(problem) => self.refuse_operations(now, &call, &problem, out),
+        }
+    }
+
+    /// Takes the offers out of the books; when one is not valid, gives all back instead.
+    fn collect(&mut self, call: &Accept, out: &mut Effects) -> Result<Lot, String> {
+        let valid = self.check_offers(call);
+        let own = |offer: &&Offer| offer.framework_id == call.framework_id;
+        let ids: BTreeSet<_> = call
+            .offer_ids
+            .iter()
+            .filter(|id| self.offers.get(id).filter(own).is_some())
+            .collect();
+        let (agent_id, role) = match valid {
+            Ok(first) => (first.agent_id.clone(), first.role.clone()),
+            Err(problem) => {
+                for id in ids {
+                    self.return_offer(id, Some(Duration::ZERO), out);
+                }
+                return Err(problem);
+            }
+        };
+        let offers = ids.into_iter().filter_map(|id| self.take_offer(id));
+        let left = offers.fold(Resources::new(), |sum, offer| sum + &offer.resources);
+        Ok(Lot {
+            framework_id: call.framework_id.clone(),
+            agent_id,
+            role,
+            left,
+        })
+    }
+
+    /// The first of the offers, if together they are valid.
+    fn check_offers(&self, call: &Accept) -> Result<&Offer, String> {
+        let mut seen = BTreeSet::new();
+        let mut first: Option<&Offer> = None;
+        for id in &call.offer_ids {
+            if !seen.insert(id) {
+                return Err(format!("duplicate offer {id} in the list of offers"));
+            }
+            let Some(offer) = self.offers.get(id) else {
+                return Err(format!("offer {id} is no longer valid"));
+            };
+            let first = *first.get_or_insert(offer);
+            if offer.framework_id != call.framework_id {
+                return Err(format!(
+                    "offer {id} was not made to framework {}",
+                    call.framework_id
+                ));
+            }
+            if offer.agent_id != first.agent_id {
+                return Err(format!(
+                    "offers {} and {id} are of different agents",
+                    first.id
+                ));
+            }
+            if offer.role != first.role {
+                return Err(format!(
+                    "offers {} and {id} are for different roles",
+                    first.id
+                ));
+            }
+        }
+        first.ok_or_else(|| "no offers were named".to_owned())
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Timestamp,
+        mut lot: Lot,
+        operations: Vec<Operation>,
+        refused: Duration,
+        out: &mut Effects,
+    ) {
+        for operation in operations {
+            match operation {
+                Operation::Launch(tasks) => {
+                    for task in tasks {
+                        self.launch(now, &mut lot, task, out);
+                    }
+                }
+            }
+        }
+        if !lot.left.is_empty() {
+            out.push(Effect::Allocator(Call::Recover {
+                framework: lot.framework_id,
+                agent: lot.agent_id,
+                resources: lot.left,
+                refused: Some(refused),
+            }));
+        }
+    }
+
+    /// Starts a task, or says why not.
+    fn launch(&mut self, now: Timestamp, lot: &mut Lot, mut task: TaskInfo, out: &mut Effects) {
+        validation::settle_account(&mut task, &lot.role);
+        if let Err(problem) = self.check_task(lot, &task) {
+            let status = refusal(now, &task, TaskState::Error, Reason::TaskInvalid, problem);
+            return self.report_refusal(&lot.framework_id, status, out);
+        }
+        let key = (lot.framework_id.clone(), task.id.clone());
+        let framework = self
+            .frameworks
+            .get_mut(&key.0)
+            .expect("an accepting framework is known");
+        let agent = self
+            .agents
+            .get_mut(&lot.agent_id)
+            .expect("an offer's agent is known");
+        lot.left -= &task.resources;
+        agent.charge(&key.0, &task.resources);
+        if let Some(executor) = &task.executor {
+            let executor_key = (key.0.clone(), executor.id.clone());
+            if agent
+                .executors
+                .insert(executor_key, executor.resources.clone())
+                .is_none()
+            {
+                lot.left -= &executor.resources;
+                agent.charge(&key.0, &executor.resources);
+            }
+        }
+        agent.tasks.insert(key.clone());
+        framework
+            .tasks
+            .insert(task.id.clone(), Task::staging(task.clone(), key.0));
+        if let Some(pid) = agent.connected() {
+            out.push(tell(
+                pid,
+                RunTask {
+                    framework: framework.info.clone(),
+                    task,
+                },
+            ));
+        }
+    }
+
+    fn refuse_operations(
+        &mut self,
+        now: Timestamp,
+        call: &Accept,
+        problem: &str,
+        out: &mut Effects,
+    ) {
+        for operation in &call.operations {
+            match operation {
+                Operation::Launch(tasks) => {
+                    for task in tasks {
+                        let message = format!("task launched with invalid offers: {problem}");
+                        let (state, reason) = (TaskState::Dropped, Reason::InvalidOffers);
+                        let status = refusal(now, task, state, reason, message);
+                        self.report_refusal(&call.framework_id, status, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells a framework of a task that never came into the books.
+    fn report_refusal(&mut self, id: &FrameworkId, status: TaskStatus, out: &mut Effects) {
+        let Some(framework) = self.frameworks.get(id) else {
+            return;
+        };
+        let told = match framework.info.can(Capability::PartitionAware) {
+            true => status.state,
+            false => status.state.legacy(),
+        };
+        if let Some(counter) = metrics::ended_in(told) {
+            self.metrics.count(counter);
+        }
+        framework.send_status(status, out);
+    }
+
+    /// A task could not be sent to its agent: it is dropped, by word of the master.
+    pub(super) fn on_task_undelivered(
+        &mut self,
+        now: Timestamp,
+        call: &RunTask,
+        out: &mut Effects,
+    ) {
+        let Some(framework_id) = call.framework.id.clone() else {
+            return;
+        };
+        let key = (framework_id, call.task.id.clone());
+        let staging = |task: &&Task| task.state == TaskState::Staging;
+        if self.task(&key).filter(staging).is_none() {
+            return;
+        }
+        let (state, reason) = (TaskState::Dropped, Reason::AgentDisconnected);
+        let message = "the task could not be sent to its agent".to_owned();
+        let status = refusal(now, &call.task, state, reason, message);
+        self.enter(&key, status.clone(), state, out);
+        self.forget_task(&key);
+        if let Some(framework) = self.frameworks.get(&key.0) {
+            framework.send_status(status, out);
+        }
+    }
+
+    /// A framework wants a task to end. One that is unknown is reconciled.
+    pub fn on_kill(&mut self, now: Timestamp, call: Kill, out: &mut Effects) {
+        if self.subscribed(&call.framework_id).is_none() {
+            return;
+        }
+        let key = (call.framework_id, call.task_id);
+        if self.task(&key).is_none() {
+            return self.reconcile_one(now, &key, call.agent_id, out);
+        }
+        self.kill(&key, call.kill_policy, out);
+    }
+
+    /// Passes a kill on to the task's agent, now or when the agent is back.
+    pub(super) fn kill(
+        &mut self,
+        key: &TaskKey,
+        kill_policy: Option<tepui_protocol::KillPolicy>,
+        out: &mut Effects,
+    ) {
+        let Some(task) = self.task(key).filter(|task| !task.state.is_terminal()) else {
+            return;
+        };
+        let agent_id = task.info.agent_id.clone();
+        let Some(agent) = self.agents.get_mut(&agent_id) else {
+            return;
+        };
+        let (framework_id, task_id) = key.clone();
+        match agent.connected() {
+            Some(pid) => out.push(tell(
+                pid,
+                KillTask {
+                    framework_id,
+                    task_id,
+                    kill_policy,
+                },
+            )),
+            None => _ = agent.pending_kills.insert(key.clone(), kill_policy),
+        }
+    }
+
+    pub(super) fn task(&self, (framework_id, task_id): &TaskKey) -> Option<&Task> {
+        self.frameworks.get(framework_id)?.tasks.get(task_id)
+    }
+
+    /// Puts a task into a new latest state, and frees what it used when it has ended.
+    pub(super) fn enter(
+        &mut self,
+        key: &TaskKey,
+        status: TaskStatus,
+        latest: TaskState,
+        out: &mut Effects,
+    ) {
+        let Some(framework) = self.frameworks.get_mut(&key.0) else {
+            return;
+        };
+        let Some(task) = framework.tasks.get_mut(&key.1) else {
+            return;
+        };
+        if !task
+            .statuses
+            .iter()
+            .any(|known| known.state == status.state)
+        {
+            task.statuses.push(status.clone());
+        }
+        task.status_update_state = Some(status.state);
+        task.status_update_uuid = status.uuid;
+        if task.state.is_terminal() {
+            return;
+        }
+        task.state = latest;
+        if !latest.is_terminal() {
+            return;
+        }
+        if let Some(counter) = metrics::ended_in(latest) {
+            self.metrics.count(counter);
+        }
+        let (agent_id, resources) = (task.info.agent_id.clone(), task.info.resources.clone());
+        self.release(&key.0, &agent_id, resources, out);
+    }
+
+    /// Frees what a task or an executor used.
+    pub(super) fn release(
+        &mut self,
+        framework: &FrameworkId,
+        agent_id: &AgentId,
+        resources: Resources,
+        out: &mut Effects,
+    ) {
+        let Some(agent) = self.agents.get_mut(agent_id) else {
+            return;
+        };
+        agent.discharge(framework, &resources);
+        if resources.is_empty() {
+            return;
+        }
+        let (framework, agent) = (framework.clone(), agent_id.clone());
+        out.push(Effect::Allocator(Call::Recover {
+            framework,
+            agent,
+            resources,
+            refused: None,
+        }));
+    }
+
+    /// A task has ended and everyone knows: it is history.
+    pub(super) fn forget_task(&mut self, key: &TaskKey) {
+        let Some(framework) = self.frameworks.get_mut(&key.0) else {
+            return;
+        };
+        let Some(task) = framework.tasks.remove(&key.1) else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(&task.info.agent_id) {
+            agent.tasks.remove(key);
+            agent.pending_kills.remove(key);
+        }
+        framework.completed.insert(key.1.clone(), task);
+    }
+}
+
+fn refusal(
+    now: Timestamp,
+    task: &TaskInfo,
+    state: TaskState,
+    reason: Reason,
+    message: String,
+) -> TaskStatus {
+    let mut status =
+        TaskStatus::new(task.id.clone(), state, Source::Master, now).because(reason, message);
+    status.agent_id = Some(task.agent_id.clone());
+    status
+}

@@ -1,0 +1,121 @@
+//! What makes a task valid (inventory 7.6, as far as tasks carry it).
+
+use tepui_protocol::{ExecutorInfo, Resources, Role, TaskInfo, task::Task};
+
+use super::{Master, tasks::Lot};
+
+/// Puts what a task uses on the account of the offers' role, where the framework left that out.
+pub(super) fn settle_account(task: &mut TaskInfo, role: &Role) {
+    let settle = |resources: &Resources| -> Resources {
+        let settled = resources.iter().cloned().map(|mut resource| {
+            resource.allocation.get_or_insert_with(|| role.clone());
+            resource
+        });
+        settled.collect()
+    };
+    task.resources = settle(&task.resources);
+    if let Some(executor) = &mut task.executor {
+        executor.resources = settle(&executor.resources);
+    }
+}
+
+impl Master {
+    /// Whether a task may be launched with what is left of `lot`.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub(super) fn check_task(&self, lot: &Lot, task: &TaskInfo) -> Result<(), String> {
+        self.check_identity(lot, task)?;
+        check_resources(&task.resources, &lot.role, "task")?;
+        if task.resources.is_empty() {
+            return Err("the task uses no resources".to_owned());
+        }
+        let mut needed = task.resources.clone();
+        match (&task.command, &task.executor) {
+            (Some(_), None) => {}
+            (None, Some(executor)) => needed += &self.check_executor(lot, executor)?,
+            _ => return Err("a task must have exactly one of command and executor".to_owned()),
+        }
+        if !lot.left.contains(&needed) {
+            return Err(format!(
+                "the task uses more than is left of the offers: {} > {}",
+                needed.unallocate(),
+                lot.left.unallocate()
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_identity(&self, lot: &Lot, task: &TaskInfo) -> Result<(), String> {
+        let Some(framework) = self.frameworks.get(&lot.framework_id) else {
+            return Err(format!("framework {} is unknown", lot.framework_id));
+        };
+        if framework.tasks.contains_key(&task.id) {
+            return Err(format!("task id {} is in use", task.id));
+        }
+        if framework.unreachable.contains(&task.id) {
+            return Err(format!(
+                "task id {} is that of an unreachable task",
+                task.id
+            ));
+        }
+        if task.agent_id != lot.agent_id {
+            return Err(format!(
+                "the task names agent {}, the offers are of agent {}",
+                task.agent_id, lot.agent_id
+            ));
+        }
+        Ok(())
+    }
+
+    /// What an executor needs beside the task: nothing, if it runs already.
+    fn check_executor(&self, lot: &Lot, executor: &ExecutorInfo) -> Result<Resources, String> {
+        check_resources(&executor.resources, &lot.role, "executor")?;
+        let agent = self.agents.get(&lot.agent_id);
+        let framework = self.frameworks.get(&lot.framework_id);
+        let (Some(agent), Some(framework)) = (agent, framework) else {
+            return Ok(Resources::new());
+        };
+        let key = (lot.framework_id.clone(), executor.id.clone());
+        if !agent.executors.contains_key(&key) {
+            return Ok(executor.resources.clone());
+        }
+        let here = |task: &&Task| task.info.agent_id == lot.agent_id && !task.state.is_terminal();
+        let known = framework
+            .tasks
+            .values()
+            .filter(here)
+            .filter_map(|t| t.info.executor.as_ref());
+        match known
+            .into_iter()
+            .find(|known| known.id == executor.id && *known != executor)
+        {
+            Some(_) => Err(format!(
+                "executor {} runs already with another description",
+                executor.id
+            )),
+            None => Ok(Resources::new()),
+        }
+    }
+}
+
+fn check_resources(resources: &Resources, role: &Role, whose: &str) -> Result<(), String> {
+    resources
+        .validate()
+        .map_err(|error| format!("the {whose}'s resources: {error}"))?;
+    let other = resources.iter().find_map(|resource| {
+        resource
+            .allocation
+            .as_ref()
+            .filter(|allocated| *allocated != role)
+    });
+    if let Some(other) = other {
+        return Err(format!(
+            "the {whose} uses resources of role {other}, the offers are for {role}"
+        ));
+    }
+    if !resources.revocable().is_empty() && !resources.non_revocable().is_empty() {
+        return Err(format!("the {whose} mixes revocable and other resources"));
+    }
+    Ok(())
+}

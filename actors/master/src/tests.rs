@@ -1,0 +1,11 @@
+//! What a framework, an agent and an operator notice of the state machine; named after the oracles of
+//! the inventory (F1, ...) where there is one.
+
+mod agents;
+mod allocation;
+mod chaos;
+mod frameworks;
+mod offers;
+mod operators;
+mod reconciliation;
+mod tasks;
