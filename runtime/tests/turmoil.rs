@@ -171,7 +171,7 @@ fn simulate(seed: u64) -> Run {
             software(host, (*filters).clone(), exits.clone())
         });
     }
-    let mut until = |sim: &mut turmoil::Sim<'_>, ms: u64| {
+    let until = |sim: &mut turmoil::Sim<'_>, ms: u64| {
         while sim.elapsed() < Duration::from_millis(ms) {
             sim.step().unwrap();
         }
