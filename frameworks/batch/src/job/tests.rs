@@ -1,0 +1,304 @@
+//! Job files, good and bad.
+
+use super::*;
+
+const GOOD: &str = r#"
+name = "word-count"
+
+[[group]]
+name = "map"
+command = "wc -w shard-{index}"
+count = 24
+cpus = 0.5
+mem = 64
+retries = 2
+
+[[group]]
+name = "reduce"
+command = "sort"
+after = ["map"]
+resources = "cpus:1;mem:256;ports:[31000-31001]"
+env = { LC_ALL = "C" }
+kill_grace = "500ms"
+"#;
+
+#[test]
+fn a_job_file_says_it_all() {
+    let job = Job::parse("dir/job.toml", GOOD).unwrap();
+    assert_eq!(job.name, "word-count");
+    let [map, reduce] = &job.groups[..] else {
+        panic!("two groups")
+    };
+    assert_eq!(
+        (map.count, map.retries, map.resources.to_string().as_str()),
+        (24, 2, "cpus:0.5;mem:64")
+    );
+    assert_eq!(
+        reduce.resources.to_string(),
+        "cpus:1;mem:256;ports:[31000-31001]"
+    );
+    assert_eq!(reduce.after, ["map"]);
+    assert_eq!(reduce.env["LC_ALL"], "C");
+    assert_eq!(reduce.kill_grace, Duration::from_millis(500));
+    assert_eq!(job.instances(), 25);
+    job.check().unwrap();
+}
+
+#[test]
+fn defaults_are_small_and_the_file_names_the_job() {
+    let text = "[[group]]\nname = 'a'\ncommand = 'true'\n";
+    let job = Job::parse("dir/job.toml", text).unwrap();
+    assert_eq!(job.name, "job");
+    assert_eq!(job.groups[0].resources.to_string(), "cpus:1;mem:128");
+    assert_eq!((job.groups[0].count, job.groups[0].retries), (1, 0));
+    assert_eq!(job.groups[0].kill_grace, Duration::from_secs(3));
+}
+
+/// Replaces `from` in the good file; the error must begin with `job.toml:` and the line of `from`.
+#[test]
+fn errors_name_line_value_and_what_to_write() {
+    for (from, to, error) in [
+        (
+            "cpus = 0.5",
+            "cpu = 0.5",
+            r#"8: unknown key "cpu" in [[group]] "map"; did you mean "cpus"?"#,
+        ),
+        (
+            "count = 24",
+            "instances = 2",
+            r#"7: unknown key "instances" in [[group]] "map"; did you mean "count"?"#,
+        ),
+        (
+            "retries = 2",
+            "banana = 2",
+            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, resources, retries, after, env, kill_grace"#,
+        ),
+        (
+            "name = \"word-count\"",
+            "nmae = 'x'",
+            r#"2: unknown key "nmae" in the job file; did you mean "name"?"#,
+        ),
+        (
+            "cpus = 0.5",
+            "cpus = -1",
+            "8: cpus = -1: must not be negative",
+        ),
+        (
+            "cpus = 0.5",
+            "cpus = 0",
+            "8: cpus = 0: must be a number > 0",
+        ),
+        (
+            "cpus = 0.5",
+            "cpus = nan",
+            "8: cpus = nan: is not a decimal number such as 4 or 0.5",
+        ),
+        (
+            "cpus = 0.5",
+            "cpus = '2'",
+            "8: cpus = \"2\": must be a number, not a text",
+        ),
+        (
+            "mem = 64",
+            "mem = 1e99",
+            "9: mem = 1e99: is not a decimal number such as 4 or 0.5",
+        ),
+        (
+            "count = 24",
+            "count = 0",
+            "7: count = 0: must be at least 1",
+        ),
+        (
+            "count = 24",
+            "count = -3",
+            "7: count = -3: must not be negative",
+        ),
+        (
+            "count = 24",
+            "count = 100001",
+            "7: count = 100001: must be at most 100000",
+        ),
+        (
+            "count = 24",
+            "count = 99999999999",
+            "7: count = 99999999999: is too large",
+        ),
+        (
+            "count = 24",
+            "count = 2.5",
+            "7: count = 2.5: must be a whole number, not a decimal number",
+        ),
+        (
+            "retries = 2",
+            "retries = true",
+            "10: retries = true: must be a whole number, not true or false",
+        ),
+        (
+            "name = \"map\"",
+            "name = \"m p\"",
+            "5: name = \"m p\": must have only letters, digits, `-` and `_`",
+        ),
+        (
+            "name = \"map\"",
+            "name = \"\"",
+            "5: name = \"\": must not be empty",
+        ),
+        (
+            "name = \"map\"",
+            "name = 3",
+            "5: name must be a text in quotes, not a whole number",
+        ),
+        (
+            "name = \"map\"\n",
+            "\n",
+            r#"4: [[group]] has no key "name""#,
+        ),
+        (
+            "command = \"sort\"\n",
+            "\n",
+            r#"12: [[group]] "reduce" has no key "command""#,
+        ),
+        (
+            "command = \"sort\"",
+            "command = \" \"",
+            "14: command: must not be empty",
+        ),
+        (
+            "after = [\"map\"]",
+            "after = [\"mpa\"]",
+            r#"15: group "reduce" comes after "mpa", which does not exist; did you mean "map"?"#,
+        ),
+        (
+            "after = [\"map\"]",
+            "after = \"map\"",
+            "15: after = \"map\": must be a list of names, as [\"map\"]",
+        ),
+        (
+            "after = [\"map\"]",
+            "after = [1]",
+            "15: after = a list: must be a list of names, as [\"map\"]",
+        ),
+        (
+            "after = [\"map\"]",
+            "after = [\"reduce\"]",
+            "15: groups wait for each other: reduce -> reduce",
+        ),
+        (
+            "retries = 2",
+            "after = [\"reduce\"]",
+            "10: groups wait for each other: map -> reduce -> map",
+        ),
+        (
+            "name = \"reduce\"",
+            "name = \"map\"",
+            r#"15: there are two groups "map"; give each its own name"#,
+        ),
+        (
+            "resources = \"cpus:1;",
+            "cpus = 1\nresources = \"cpus:1;",
+            "17: resources cannot be given together with cpus, mem or disk",
+        ),
+        (
+            "resources = \"cpus:1;",
+            "resources = \"",
+            "16: resources = \"mem:256;ports:[31000-31001]\": must have some cpus",
+        ),
+        (
+            "env = { LC_ALL = \"C\" }",
+            "env = { TEPUI_X = \"C\" }",
+            r#"17: env: "TEPUI_X" is set by tepui; variables that begin with TEPUI_ are its own"#,
+        ),
+        (
+            "env = { LC_ALL = \"C\" }",
+            "env = { LC_ALL = 1 }",
+            "17: LC_ALL must be a text in quotes, not a whole number",
+        ),
+        (
+            "env = { LC_ALL = \"C\" }",
+            "env = 'x'",
+            "17: env must be a table, as env = { KEY = \"value\" }",
+        ),
+        (
+            "kill_grace = \"500ms\"",
+            "kill_grace = \"5 weeks\"",
+            "18: kill_grace = \"5 weeks\": must be a duration, as \"500ms\", \"5s\", \"2m\" or \"1h\"",
+        ),
+    ] {
+        assert_eq!(GOOD.matches(from).count(), 1, "{from}");
+        let text = GOOD.replace(from, to);
+        let found = Job::parse("job.toml", &text).unwrap_err().to_string();
+        assert_eq!(found, format!("job.toml:{error}"), "for {to}");
+    }
+}
+
+#[test]
+fn errors_of_toml_and_of_resources_keep_their_own_words() {
+    for (from, to, line) in [
+        ("count = 24", "count = = 24", "job.toml:7: "),
+        ("count = 24", "cpus = 1", "job.toml:8: "),
+        (
+            "cpus:1;mem:256",
+            "cpus:x;mem:256",
+            "job.toml:16: resources: ",
+        ),
+        (
+            "cpus:1;mem:256",
+            "cpus:1;gpus:0.5",
+            "job.toml:16: resources: ",
+        ),
+    ] {
+        let found = Job::parse("job.toml", &GOOD.replace(from, to))
+            .unwrap_err()
+            .to_string();
+        assert!(found.starts_with(line), "{found}");
+        assert!(!found.contains('\n'), "{found}");
+    }
+}
+
+#[test]
+fn a_job_needs_groups_and_a_name() {
+    for (path, text, error) in [
+        ("job.toml", "", "job.toml:1: the job has no [[group]]"),
+        (
+            "job.toml",
+            "group = []",
+            "job.toml:1: the job has no [[group]]",
+        ),
+        (
+            "job.toml",
+            "\n[group]\nname = 'a'",
+            "job.toml:2: write [[group]], with two brackets",
+        ),
+        (
+            "a b.toml",
+            "[[group]]",
+            "a b.toml:1: the file name \"a b\" cannot name the job; add name = \"...\"",
+        ),
+    ] {
+        assert_eq!(Job::parse(path, text).unwrap_err().to_string(), error);
+    }
+}
+
+#[test]
+fn groups_may_not_share_a_variable() {
+    let text = "[[group]]\nname='a-b'\ncommand='x'\n[[group]]\nname='a_b'\ncommand='x'\n";
+    let error = Job::parse("job.toml", text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("job.toml:5: groups \"a-b\" and \"a_b\" would share"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_single_command_is_a_job_too() {
+    let resources: Resources = "cpus:0.1;mem:32".parse().unwrap();
+    let job = Job::single("run-1", "echo {index}", resources.clone(), 3).unwrap();
+    assert_eq!((job.groups.len(), job.groups[0].count), (1, 3));
+    let error = |command, count| {
+        Job::single("run", command, resources.clone(), count)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(error("", 1), "group \"run\": command: must not be empty");
+    assert_eq!(error("true", 0), "group \"run\": count: must be at least 1");
+}
