@@ -169,7 +169,6 @@ impl Cluster {
         }
         self.launches.push(info);
         let task = SimTask {
-            info,
             state: TaskState::Staging,
             reachable: true,
         };
