@@ -15,6 +15,7 @@ pub mod identity;
 
 use std::{
     collections::BTreeMap,
+    error::Error,
     fs::{self, File},
     io,
     os::unix::process::CommandExt,
@@ -29,6 +30,8 @@ use nix::{
     },
     unistd::Pid,
 };
+
+use tepui_protocol::CommandInfo;
 
 pub use ended::Ended;
 pub use identity::{ProcessIdentity, Signal};
@@ -49,20 +52,58 @@ pub struct LaunchSpec {
     pub name: Option<String>,
     /// All of its environment; nothing is inherited.
     pub environment: BTreeMap<String, String>,
-    /// Its working directory, which must exist; output is appended to `stdout` and `stderr` in it.
+    /// Its working directory, which must exist.
     pub sandbox: PathBuf,
+    /// The files in it that standard output and standard error are appended to.
+    pub outputs: [String; 2],
 }
 
 impl LaunchSpec {
-    /// A line for `/bin/sh -c`.
-    pub fn shell(line: &str, environment: BTreeMap<String, String>, sandbox: PathBuf) -> Self {
-        let arguments = vec!["-c".to_owned(), line.to_owned()];
+    /// A program with arguments; output goes to `stdout` and `stderr`.
+    pub fn new(
+        program: String,
+        arguments: Vec<String>,
+        environment: BTreeMap<String, String>,
+        sandbox: PathBuf,
+    ) -> Self {
+        let outputs = [STDOUT.to_owned(), STDERR.to_owned()];
         Self {
-            program: "/bin/sh".to_owned(),
+            program,
             arguments,
             name: None,
             environment,
             sandbox,
+            outputs,
+        }
+    }
+
+    /// A line for `/bin/sh -c`.
+    pub fn shell(line: &str, environment: BTreeMap<String, String>, sandbox: PathBuf) -> Self {
+        let arguments = vec!["-c".to_owned(), line.to_owned()];
+        Self::new("/bin/sh".to_owned(), arguments, environment, sandbox)
+    }
+
+    /// A command as a framework describes it. All of its environment is `environment`; the
+    /// command's own variables are not added.
+    pub fn command(
+        command: &CommandInfo,
+        environment: BTreeMap<String, String>,
+        sandbox: PathBuf,
+    ) -> Self {
+        if command.shell {
+            return Self::shell(&command.value, environment, sandbox);
+        }
+        let mut arguments = command.arguments.iter().cloned();
+        let name = arguments.next();
+        let named = if command.value.is_empty() {
+            name.as_ref()
+        } else {
+            Some(&command.value)
+        };
+        let program = named.cloned().unwrap_or_default();
+        Self {
+            name,
+            ..Self::new(program, arguments.collect(), environment, sandbox)
         }
     }
 
@@ -108,6 +149,17 @@ impl LaunchSpec {
         let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
         opened.map_err(|source| LaunchError::Output { file, source })
     }
+}
+
+/// An error and its causes in one line, for people.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Why a process was not started.

@@ -33,7 +33,7 @@ pub struct Started {
 }
 
 /// Starts and signals the processes of tasks.
-pub trait Processes: 'static {
+pub trait Processes: Send + 'static {
     /// Starts a process.
     ///
     /// # Errors

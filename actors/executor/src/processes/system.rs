@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    error::Error,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use tepui_isolation::{Ended, LaunchSpec, Launched, ProcessIdentity, Signal, process::family};
+use tepui_isolation::{
+    Ended, LaunchSpec, Launched, ProcessIdentity, Signal,
+    process::{chain, family},
+};
 use tepui_protocol::TaskId;
 use tokio::sync::oneshot;
 
@@ -89,34 +91,9 @@ impl Processes for SystemProcesses {
 }
 
 fn spec(start: &StartProcess) -> LaunchSpec {
-    let (command, sandbox) = (&start.command, start.sandbox.clone());
-    if command.shell {
-        return LaunchSpec::shell(&command.value, start.environment.clone(), sandbox);
-    }
-    let mut arguments = command.arguments.iter().cloned();
-    let name = arguments.next();
-    let program = if command.value.is_empty() {
-        name.clone().unwrap_or_default()
-    } else {
-        command.value.clone()
-    };
-    let arguments = arguments.collect();
-    LaunchSpec {
-        program,
-        arguments,
-        name,
-        environment: start.environment.clone(),
-        sandbox,
-    }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    LaunchSpec::command(
+        &start.command,
+        start.environment.clone(),
+        start.sandbox.clone(),
+    )
 }

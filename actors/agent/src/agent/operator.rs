@@ -1,0 +1,42 @@
+//! What operators ask of an agent.
+
+use std::path::PathBuf;
+
+use tepui_protocol::messages::operator::{AgentState, ExecutorSummary, ReadSandbox};
+
+use super::Agent;
+
+impl Agent {
+    /// The agent's own view of itself, as process `os_pid`.
+    pub fn summary(&self, os_pid: u32) -> AgentState {
+        let executors = self.runs().into_iter().filter_map(|run| {
+            let process = self.executor(&run)?.process?;
+            Some(ExecutorSummary {
+                os_pid: process.pid,
+                sandbox: self.sandbox(&run).display().to_string(),
+                framework_id: run.framework_id,
+                executor_id: run.executor_id,
+            })
+        });
+        AgentState {
+            agent_id: self.info.id.clone(),
+            work_dir: self.config.work_dir.display().to_string(),
+            os_pid,
+            executors: executors.collect(),
+        }
+    }
+
+    /// The sandbox that a question is about, and how many bytes are read at most. It may be one of
+    /// an executor that has ended.
+    pub fn sandbox_of(&self, question: &ReadSandbox) -> (PathBuf, usize) {
+        let (framework, executor) = (
+            question.framework_id.as_str(),
+            question.executor_id.as_str(),
+        );
+        let sandbox = tepui_isolation::sandbox::latest(&self.config.work_dir, framework, executor);
+        (
+            sandbox,
+            question.length.min(self.config.sandbox_piece_max) as usize,
+        )
+    }
+}

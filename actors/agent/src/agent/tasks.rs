@@ -1,0 +1,346 @@
+//! Tasks: run them, kill them.
+
+use std::collections::BTreeMap;
+
+use tepui_protocol::{
+    Capability, ExecutorId, FrameworkId, FrameworkInfo, Reason, TaskId, TaskInfo, TaskState,
+    Timestamp,
+    messages::{agent, environment::ExecutorPlace, executor},
+};
+use tepui_store::codec;
+
+use super::{Agent, Entry, Executor, Framework, Kill, Out, Phase, Standing, Verdict};
+use crate::{
+    effects::{Effect, Timer, ToExecutor},
+    launcher::{ExecutorLaunch, ExecutorRun},
+    records::{self, ExecutorRecord, TaskRecord},
+};
+
+impl Agent {
+    /// Run a task. One that is known is not run again.
+    pub fn on_run_task(&mut self, now: Timestamp, message: agent::RunTask, out: &mut Out) {
+        let agent::RunTask {
+            framework: info,
+            task,
+        } = message;
+        let (Some(framework_id), Some(agent_id)) = (info.id.clone(), &self.info.id) else {
+            return;
+        };
+        if self.phase == Phase::Recovering {
+            // Not meant for this life of the agent; the master asks for it after re-registration.
+            return;
+        }
+        let key = (framework_id.clone(), task.id.clone());
+        let known = self.frameworks.get(&framework_id);
+        if self.streams.contains_key(&key)
+            || known.is_some_and(|framework| framework.tasks.contains_key(&task.id))
+        {
+            return;
+        }
+        let refusal = match self.phase {
+            _ if task.agent_id != *agent_id => {
+                let text = format!("the task was meant for agent {}", task.agent_id);
+                Some((Reason::AgentUnknown, text))
+            }
+            Phase::Stopping => Some((Reason::AgentDraining, "the agent is being stopped".into())),
+            _ if known.is_some_and(|framework| framework.removing) => Some((
+                Reason::FrameworkRemoved,
+                "the framework is being shut down".into(),
+            )),
+            _ => None,
+        };
+        match refusal {
+            Some(why) => {
+                let partition_aware = info.can(Capability::PartitionAware);
+                let dropped = TaskState::Dropped;
+                let state = if partition_aware {
+                    dropped
+                } else {
+                    dropped.legacy()
+                };
+                self.tell_of(now, key, state, why, out);
+            }
+            None => self.take(framework_id, info, task, out),
+        }
+        self.check();
+    }
+
+    fn take(&mut self, id: FrameworkId, info: FrameworkInfo, task: TaskInfo, out: &mut Out) {
+        self.know_framework(&id, info, out);
+        let (task_id, executor_id) = (task.id.clone(), task.executor_id());
+        let entry = Entry {
+            info: task,
+            executor_id: executor_id.clone(),
+            run: None,
+            sent: false,
+            kill: None,
+        };
+        let Some(framework) = self.frameworks.get_mut(&id) else {
+            return;
+        };
+        framework.tasks.insert(task_id.clone(), entry);
+        match framework.executors.get(&executor_id) {
+            None => self.launch(&id, &executor_id, out),
+            Some(executor) if executor.takes_more() => {
+                let run = executor.run.clone();
+                self.assign(&id, &task_id, run, out);
+                self.hand_over(&id, &executor_id, out);
+            }
+            // The old run is ending; a new one follows it.
+            Some(_) => self.persist_task(&id, &task_id, out),
+        }
+    }
+
+    fn know_framework(&mut self, id: &FrameworkId, info: FrameworkInfo, out: &mut Out) {
+        let known = self.frameworks.get_mut(id);
+        if known
+            .as_ref()
+            .is_some_and(|framework| framework.info == info)
+        {
+            return;
+        }
+        if info.checkpoint {
+            out.push(Effect::Write(codec::put(records::framework_key(id), &info)));
+        }
+        match known {
+            Some(framework) => framework.info = info,
+            None => {
+                let (executors, tasks) = (BTreeMap::new(), BTreeMap::new());
+                let framework = Framework {
+                    info,
+                    executors,
+                    tasks,
+                    removing: false,
+                };
+                self.frameworks.insert(id.clone(), framework);
+            }
+        }
+    }
+
+    fn assign(&mut self, id: &FrameworkId, task_id: &TaskId, run: String, out: &mut Out) {
+        let framework = self.frameworks.get_mut(id);
+        if let Some(entry) = framework.and_then(|framework| framework.tasks.get_mut(task_id)) {
+            entry.run = Some(run);
+        }
+        self.persist_task(id, task_id, out);
+    }
+
+    fn persist_task(&self, id: &FrameworkId, task_id: &TaskId, out: &mut Out) {
+        let Some(framework) = self.frameworks.get(id) else {
+            return;
+        };
+        if let Some(entry) = framework.tasks.get(task_id)
+            && framework.info.checkpoint
+        {
+            let record = TaskRecord {
+                info: entry.info.clone(),
+                run: entry.run.clone(),
+            };
+            out.push(Effect::Write(codec::put(
+                records::task_key(id, task_id),
+                &record,
+            )));
+        }
+    }
+
+    /// Starts a run of an executor for the tasks that wait for it.
+    pub(super) fn launch(&mut self, id: &FrameworkId, executor_id: &ExecutorId, out: &mut Out) {
+        let run = self.uuid().to_string();
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        let waiting = framework
+            .tasks
+            .iter()
+            .filter(|(_, entry)| entry.executor_id == *executor_id && entry.run.is_none());
+        let waiting: Vec<TaskId> = waiting.map(|(task_id, _)| task_id.clone()).collect();
+        let first = waiting
+            .first()
+            .and_then(|task_id| framework.tasks.get(task_id));
+        let Some(info) = first.map(|entry| entry.info.executor.clone()) else {
+            return;
+        };
+        let executor = Executor {
+            run: run.clone(),
+            info,
+            process: None,
+            pid: None,
+            standing: Standing::Launched,
+            verdict: None,
+            ended: None,
+        };
+        framework.executors.insert(executor_id.clone(), executor);
+        for task_id in &waiting {
+            self.assign(id, task_id, run.clone(), out);
+        }
+        let run = ExecutorRun {
+            framework_id: id.clone(),
+            executor_id: executor_id.clone(),
+            run,
+        };
+        self.persist_executor(&run, out);
+        out.extend(self.launch_effect(&run).map(Effect::Launch));
+        let after = self.config.executor_registration_timeout;
+        out.push(Effect::Timer {
+            after,
+            timer: Timer::Registration(run),
+        });
+    }
+
+    fn launch_effect(&self, run: &ExecutorRun) -> Option<ExecutorLaunch> {
+        let framework = self.frameworks.get(&run.framework_id)?;
+        let executor = self.executor(run)?;
+        let sandbox = self.sandbox(run);
+        let recovery = if framework.info.checkpoint {
+            self.config.recovery_timeout
+        } else {
+            Default::default()
+        };
+        let place = ExecutorPlace {
+            agent: self.own_pid(),
+            agent_id: self.info.id.clone()?,
+            framework_id: run.framework_id.clone(),
+            executor_id: run.executor_id.clone(),
+            run: run.run.clone(),
+            sandbox: sandbox.clone(),
+            recovery_timeout: recovery,
+            task_killing: framework.info.can(Capability::TaskKillingState),
+            master: Some(self.master.pid().any_incarnation().to_string()),
+        };
+        let command = executor.info.as_ref().map(|info| info.command.clone());
+        Some(ExecutorLaunch {
+            run: run.clone(),
+            command,
+            environment: place.to_variables(),
+            sandbox,
+        })
+    }
+
+    pub(super) fn persist_executor(&self, run: &ExecutorRun, out: &mut Out) {
+        if let Some(executor) = self.executor(run)
+            && self.persists(&run.framework_id)
+        {
+            let record = ExecutorRecord {
+                run: executor.run.clone(),
+                info: executor.info.clone(),
+                process: executor.process,
+                pid: executor.pid.clone(),
+            };
+            let key = records::executor_key(&run.framework_id, &run.executor_id);
+            out.push(Effect::Write(codec::put(key, &record)));
+        }
+    }
+
+    /// Gives a registered executor the tasks it has not got.
+    pub(super) fn hand_over(&mut self, id: &FrameworkId, executor_id: &ExecutorId, out: &mut Out) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        let Some(executor) = framework.executors.get(executor_id) else {
+            return;
+        };
+        let (Standing::Registered, Some(pid)) = (executor.standing, &executor.pid) else {
+            return;
+        };
+        for entry in framework.tasks.values_mut() {
+            let ours =
+                entry.executor_id == *executor_id && entry.run.as_ref() == Some(&executor.run);
+            if ours && !entry.sent {
+                entry.sent = true;
+                let launch = ToExecutor::Launch(executor::Launch {
+                    task: entry.info.clone(),
+                });
+                out.push(Effect::Executor(pid.clone(), launch));
+            }
+        }
+    }
+
+    /// Kill a task.
+    pub fn on_kill_task(&mut self, now: Timestamp, message: &agent::KillTask, out: &mut Out) {
+        let key = (message.framework_id.clone(), message.task_id.clone());
+        let framework = self.frameworks.get_mut(&key.0);
+        let Some(entry) = framework.and_then(|framework| framework.tasks.get_mut(&key.1)) else {
+            return self.kill_unknown(now, key, out);
+        };
+        entry.kill = Some(Kill {
+            policy: message.kill_policy,
+        });
+        let (executor_id, run, sent) = (entry.executor_id.clone(), entry.run.clone(), entry.sent);
+        if self.is_over(&key.0, &key.1) {
+            return;
+        }
+        if !sent {
+            let why = (
+                Reason::TaskKilledDuringLaunch,
+                "killed before it was launched".to_owned(),
+            );
+            self.tell_of(now, key.clone(), TaskState::Killed, why, out);
+            let framework_id = key.0;
+            let run = run.map(|run| ExecutorRun {
+                framework_id,
+                executor_id,
+                run,
+            });
+            self.end_if_useless(run, out);
+        } else {
+            self.hand_over_kill(&key.0, &key.1, out);
+        }
+        self.check();
+    }
+
+    /// A kill of a task that is not here. Its last update may still be on its way.
+    fn kill_unknown(&mut self, now: Timestamp, key: (FrameworkId, TaskId), out: &mut Out) {
+        if self.streams.contains_key(&key) || self.info.id.is_none() {
+            return;
+        }
+        let state = self.lost_state(&key.0, TaskState::Gone);
+        let why = (
+            Reason::TaskUnknown,
+            "the agent does not have this task".to_owned(),
+        );
+        self.tell_of(now, key, state, why, out);
+    }
+
+    /// Passes a kill on to an executor that is there; else it is done when the executor is back.
+    pub(super) fn hand_over_kill(&self, id: &FrameworkId, task_id: &TaskId, out: &mut Out) {
+        let Some(framework) = self.frameworks.get(id) else {
+            return;
+        };
+        let Some(entry) = framework.tasks.get(task_id) else {
+            return;
+        };
+        let Some(kill) = entry.kill else { return };
+        let executor = framework.executors.get(&entry.executor_id);
+        let present = executor.filter(|executor| {
+            executor.standing == Standing::Registered && entry.run.as_ref() == Some(&executor.run)
+        });
+        if let Some(pid) = present.and_then(|executor| executor.pid.clone()) {
+            let kill = executor::Kill {
+                task_id: task_id.clone(),
+                kill_policy: kill.policy,
+            };
+            out.push(Effect::Executor(pid, ToExecutor::Kill(kill)));
+        }
+    }
+
+    /// Ends an executor that has never had a task and will have none (oracle F19).
+    fn end_if_useless(&mut self, run: Option<ExecutorRun>, out: &mut Out) {
+        let Some(run) = run else { return };
+        if self.live_tasks(&run).is_empty() {
+            let verdict = Verdict {
+                state: TaskState::Killed,
+                reason: Reason::TaskKilledDuringLaunch,
+                message: "all tasks of the executor were killed before it was launched".to_owned(),
+            };
+            self.end_executor(&run, verdict, out);
+        }
+    }
+}
+
+impl Executor {
+    /// Whether new tasks go to this run.
+    fn takes_more(&self) -> bool {
+        let stays = !matches!(self.standing, Standing::Ending | Standing::Killing);
+        stays && self.info.is_some()
+    }
+}

@@ -1,0 +1,124 @@
+//! Settings of an agent, with Mesos's defaults (inventory 5.6).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tepui_isolation::Discovered;
+use tepui_protocol::{AgentInfo, Resources};
+
+/// All settings of an agent. Times are in seconds where they are written as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentConfig {
+    /// Where it keeps sandboxes and its records.
+    pub work_dir: PathBuf,
+    /// The machine's name, for people and for placement.
+    pub hostname: String,
+    /// What it offers.
+    pub resources: Resources,
+    /// Names of resources that the operator gave. The others were probed, and what was probed at
+    /// the first start is kept as long as the machine still has it.
+    pub explicit_resources: BTreeSet<String>,
+    /// Labels of the machine, copied into offers.
+    pub attributes: BTreeMap<String, String>,
+    /// Registrations are repeated after a random time below twice this; doubles each time.
+    #[serde(with = "seconds")]
+    pub registration_backoff: Duration,
+    /// The longest such time.
+    #[serde(with = "seconds")]
+    pub registration_backoff_max: Duration,
+    /// Without a ping for this long, the master is taken for lost.
+    #[serde(with = "seconds")]
+    pub ping_timeout: Duration,
+    /// An executor that has not registered by then is killed.
+    #[serde(with = "seconds")]
+    pub executor_registration_timeout: Duration,
+    /// After a restart of the agent, executors that are not back by then are killed.
+    #[serde(with = "seconds")]
+    pub executor_reregistration_timeout: Duration,
+    /// An executor whose link broke while agent and executor lived is killed when it is not back by
+    /// then.
+    #[serde(with = "seconds")]
+    pub executor_reconnect_timeout: Duration,
+    /// An executor that was asked to shut down is killed after this time.
+    #[serde(with = "seconds")]
+    pub executor_shutdown_grace: Duration,
+    /// An unacknowledged status update is sent again after this time, which doubles each time.
+    #[serde(with = "seconds")]
+    pub update_retry_min: Duration,
+    /// The longest such time.
+    #[serde(with = "seconds")]
+    pub update_retry_max: Duration,
+    /// How long executors live without the agent, in frameworks that checkpoint.
+    #[serde(with = "seconds")]
+    pub recovery_timeout: Duration,
+    /// An agent that is stopped with its tasks waits this long for acknowledgements.
+    #[serde(with = "seconds")]
+    pub stop_grace: Duration,
+    /// The largest piece of a sandbox file that is read at once, in bytes.
+    pub sandbox_piece_max: u32,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            work_dir: PathBuf::from("tepui-agent"),
+            hostname: "localhost".to_owned(),
+            resources: Resources::new(),
+            explicit_resources: BTreeSet::new(),
+            attributes: BTreeMap::new(),
+            registration_backoff: Duration::from_secs(1),
+            registration_backoff_max: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(75),
+            executor_registration_timeout: Duration::from_secs(60),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_reconnect_timeout: Duration::from_secs(15),
+            executor_shutdown_grace: Duration::from_secs(5),
+            update_retry_min: Duration::from_secs(10),
+            update_retry_max: Duration::from_secs(600),
+            recovery_timeout: Duration::from_secs(900),
+            stop_grace: Duration::from_secs(5),
+            sandbox_piece_max: 1 << 20,
+        }
+    }
+}
+
+impl AgentConfig {
+    /// The same with what [`tepui_isolation::discovery::discover`] found.
+    pub fn with_resources(mut self, discovered: Discovered) -> Self {
+        self.resources = discovered.total;
+        self.explicit_resources = discovered.explicit;
+        self
+    }
+
+    /// What the agent says of itself before it has an id.
+    pub(crate) fn info(&self) -> AgentInfo {
+        AgentInfo {
+            id: None,
+            hostname: self.hostname.clone(),
+            resources: self.resources.clone(),
+            attributes: self.attributes.clone(),
+        }
+    }
+}
+
+/// Durations as numbers of seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(value.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| D::Error::custom(format!("{seconds}: must be a number of seconds >= 0")))
+    }
+}

@@ -1,0 +1,75 @@
+//! Processes of executors and their sandboxes: what the agent needs of an operating system, as a
+//! trait, so that a simulation can give scripted ones in its place.
+
+mod system;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use futures_util::future::LocalBoxFuture;
+use serde::{Deserialize, Serialize};
+use tepui_isolation::{Ended, Piece, ProcessIdentity};
+use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId};
+
+pub use system::SystemLauncher;
+
+/// One run of an executor.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ExecutorRun {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which.
+    pub executor_id: ExecutorId,
+    /// Unlike any other run anywhere; all its processes have it in their environment.
+    pub run: String,
+}
+
+/// What to launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutorLaunch {
+    /// Which run it will be.
+    pub run: ExecutorRun,
+    /// The framework's own executor; none for the built-in command executor.
+    pub command: Option<CommandInfo>,
+    /// The variables that tell it its place, to be laid over those it inherits.
+    pub environment: BTreeMap<String, String>,
+    /// Its sandbox, to be made.
+    pub sandbox: PathBuf,
+}
+
+/// An executor that runs.
+pub struct Launched {
+    /// Its process.
+    pub process: ProcessIdentity,
+    /// Resolves when the process has ended.
+    pub ended: LocalBoxFuture<'static, Ended>,
+}
+
+/// Starts, finds and kills executors, and reads their sandboxes.
+pub trait Launcher: Send + 'static {
+    /// Makes the sandbox and starts the executor, so that it outlives the agent's process.
+    /// Resolves, when it runs, to what the agent remembers of it; or to a text for people.
+    fn launch(
+        &mut self,
+        launch: ExecutorLaunch,
+    ) -> LocalBoxFuture<'static, Result<Launched, String>>;
+
+    /// Kills all processes of a run, also those that its executor started and left behind.
+    /// Resolves when none is left, or to a text for people. `process` may long be over.
+    fn kill(
+        &mut self,
+        run: &ExecutorRun,
+        process: Option<ProcessIdentity>,
+    ) -> LocalBoxFuture<'static, Result<(), String>>;
+
+    /// Whether exactly that process still runs.
+    fn is_alive(&self, process: ProcessIdentity) -> bool;
+
+    /// Reads a piece of a file in a sandbox, which the path may not leave; or tells people why not.
+    fn read_sandbox(
+        &self,
+        sandbox: PathBuf,
+        path: String,
+        offset: u64,
+        length: usize,
+    ) -> LocalBoxFuture<'static, Result<Piece, String>>;
+}
