@@ -69,31 +69,42 @@ impl Frame {
         )
     }
 
-    /// About how many bytes the frame takes on the wire: exact to a few dozen bytes, and never
-    /// less than the body that a message brings along.
+    /// At most how many bytes the frame takes on the wire, exact to a few dozen.
     pub(crate) fn weight(&self) -> usize {
-        const HEADER: usize = 32;
-        HEADER
+        const FIXED: usize = 64;
+        FIXED
             + match self {
                 Frame::Tell(parcel) | Frame::Ask { parcel, .. } => {
                     parcel.to.name().len() + parcel.name.len() + parcel.body.len()
                 }
-                Frame::Reply {
-                    result: Ok(body), ..
-                } => body.len(),
-                Frame::Reply {
-                    result: Err(reason),
-                    ..
-                } => reason.as_ref().map_or(0, |reason| reason.to_string().len()),
-                Frame::Monitor { target } | Frame::Demonitor { target } => target.name().len(),
-                Frame::Link { watcher, target } => watcher.name().len() + target.name().len(),
-                Frame::Exited { target, reason } => {
-                    target.name().len()
-                        + match reason {
-                            ExitReason::Crashed(why) => why.len(),
-                            _ => 0,
-                        }
-                }
+                Frame::Reply { result, .. } => match result {
+                    Ok(body) => body.len(),
+                    Err(Some(reason)) => reason.to_string().len(),
+                    Err(None) => 0,
+                },
+                Frame::Monitor { target } | Frame::Demonitor { target } => pid_weight(target),
+                Frame::Link { watcher, target } => pid_weight(watcher) + pid_weight(target),
+                Frame::Exited { target, reason } => pid_weight(target) + reason.to_string().len(),
             }
     }
+
+    /// Whether all names fit into their length fields.
+    pub(crate) fn has_sane_names(&self) -> bool {
+        let sane = |pid: &AnyPid| pid_weight(pid) <= usize::from(u16::MAX);
+        match self {
+            Frame::Tell(parcel) | Frame::Ask { parcel, .. } => {
+                sane(&parcel.to) && parcel.name.len() <= wire::NAME_BYTES_MAX
+            }
+            Frame::Reply { .. } => true,
+            Frame::Monitor { target } | Frame::Demonitor { target } => sane(target),
+            Frame::Link { watcher, target } => sane(watcher) && sane(target),
+            Frame::Exited { target, .. } => sane(target),
+        }
+    }
+}
+
+/// At most how many bytes `pid` takes as text: a name, an address, an incarnation.
+fn pid_weight(pid: &AnyPid) -> usize {
+    const PORT_AND_INCARNATION: usize = 24;
+    pid.name().len() + pid.node().host().len() + PORT_AND_INCARNATION
 }

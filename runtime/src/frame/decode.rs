@@ -20,7 +20,7 @@ use crate::{
 mod names;
 use names::Names;
 
-/// Why bytes are not frames. The text completes "frame from X ...".
+/// Why bytes are not frames. The text completes "sent a frame that".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     /// Longer than allowed.
@@ -35,7 +35,7 @@ pub(crate) enum FrameError {
     #[error("is empty")]
     Empty,
     /// The body is not what the kind says.
-    #[error("of kind {kind} is corrupt: bad {part}")]
+    #[error("is corrupt (kind {kind}, bad {part})")]
     Corrupt {
         /// The kind byte.
         kind: u8,

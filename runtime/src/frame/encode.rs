@@ -110,5 +110,5 @@ fn put_map(out: &mut BytesMut, value: &impl Serialize) {
 }
 
 fn length(bytes: usize) -> u16 {
-    u16::try_from(bytes).expect("names are at most 1024 bytes long")
+    u16::try_from(bytes).expect("names are checked before they are queued")
 }

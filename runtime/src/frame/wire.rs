@@ -13,6 +13,8 @@ pub(crate) const PREAMBLE_BYTES: usize = MAGIC.len() + 4;
 pub(crate) const VERSION_MIN: u16 = 1;
 /// Newest protocol version that this build speaks.
 pub(crate) const VERSION_MAX: u16 = 1;
+/// A message's name may have this many bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 4096;
 /// Kinds from here on are numbered along the link.
 pub(crate) const FIRST_NUMBERED: u8 = 64;
 

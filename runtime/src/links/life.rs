@@ -27,7 +27,7 @@ const BATCH_FRAMES: usize = 512;
 /// Bytes after which a batch ends.
 const BATCH_BYTES: usize = 256 * 1024;
 /// The write buffer is allocated in pieces of this size, unless a batch needs more.
-const ARENA_BYTES: usize = 64 * 1024;
+const ARENA_BYTES: usize = 8 * 1024;
 
 /// One life of a link.
 pub(super) struct Life {
@@ -179,10 +179,11 @@ impl Sent {
             self.stalled = true;
             return false;
         }
-        outbox.take(&mut self.batch, BATCH_FRAMES, BATCH_BYTES);
+        let weight = outbox.take(&mut self.batch, BATCH_FRAMES, BATCH_BYTES);
         if self.batch.is_empty() {
             return false;
         }
+        self.arena.reserve(weight);
         let first = self.last + 1;
         self.last += self.batch.len() as u64;
         for frame in self.batch.drain(..) {

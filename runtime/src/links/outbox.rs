@@ -137,8 +137,13 @@ impl Outbox {
     }
 
     /// Moves up to `frames_max` frames of together about `bytes_max` bytes into `batch`, at least
-    /// one if there is one. With none, the writer counts as asleep.
-    pub(super) fn take(&self, batch: &mut Vec<Frame>, frames_max: usize, bytes_max: usize) {
+    /// one if there is one, and returns their weight. With none, the writer counts as asleep.
+    pub(super) fn take(
+        &self,
+        batch: &mut Vec<Frame>,
+        frames_max: usize,
+        bytes_max: usize,
+    ) -> usize {
         let mut queue = self.queue();
         let mut bytes = 0;
         while batch.len() < frames_max && bytes < bytes_max {
@@ -150,11 +155,11 @@ impl Outbox {
         }
         queue.bytes -= bytes;
         self.serve_line(&mut queue);
-        if batch.is_empty()
-            && let Route::Writer { asleep, .. } = &mut queue.route
-        {
+        let idle = batch.is_empty() && queue.frames.is_empty();
+        if idle && let Route::Writer { asleep, .. } = &mut queue.route {
             *asleep = true;
         }
+        bytes
     }
 
     /// Takes everything out, also what stands in line.

@@ -1,6 +1,7 @@
 //! What the tests of the links share: nodes that write down what they are told.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{Arc, Mutex, Weak},
     time::Duration,
@@ -65,13 +66,6 @@ impl Inbox {
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        locked(&self.seen)
-            .iter()
-            .map(|(_, seen)| seen.clone())
-            .collect()
-    }
-
     pub(crate) fn numbers(&self) -> Vec<u64> {
         let seen = locked(&self.seen);
         seen.iter()
@@ -80,6 +74,34 @@ impl Inbox {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The numbers from each life of a peer, in the order in which they came.
+    pub(crate) fn numbers_by_sender(&self) -> BTreeMap<PeerId, Vec<u64>> {
+        let mut numbers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, seen) in &*locked(&self.seen) {
+            if let Seen::Frame(peer, frame) = seen {
+                numbers
+                    .entry(peer.clone())
+                    .or_default()
+                    .push(number_of(frame));
+            }
+        }
+        numbers
+    }
+
+    /// Whether nothing came from a life of a node after another life of it had been lost later.
+    pub(crate) fn is_silent_after_losses(&self) -> bool {
+        let mut ended: BTreeMap<NodeAddr, u64> = BTreeMap::new();
+        locked(&self.seen).iter().all(|(_, seen)| match seen {
+            Seen::Lost(peer, Loss::NodeDown) => {
+                let last = ended.entry(peer.addr.clone()).or_default();
+                *last = peer.incarnation.max(*last);
+                true
+            }
+            Seen::Frame(peer, _) => ended.get(&peer.addr).is_none_or(|e| peer.incarnation > *e),
+            Seen::Lost(..) | Seen::Undelivered(..) => true,
+        })
     }
 
     pub(crate) fn losses(&self) -> Vec<(Instant, PeerId, Loss)> {

@@ -1,5 +1,6 @@
 //! Links between nodes in memory, on a paused clock.
 
+mod faults;
 mod losses;
 mod order;
 mod strangers;

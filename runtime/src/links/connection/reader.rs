@@ -16,8 +16,9 @@ use crate::{
     transport::ReadHalf,
 };
 
-/// Room that is made for each read.
-const READ_BYTES: usize = 64 * 1024;
+/// Room that is made for a read, and for one after a read that had too little.
+const READ_BYTES: usize = 8 * 1024;
+const LONG_READ_BYTES: usize = 64 * 1024;
 /// A buffer that a large frame has stretched beyond this is not kept.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Frames and bytes after which the peer is told that they have arrived.
@@ -27,6 +28,8 @@ const ACK_BYTES: usize = 64 * 1024;
 /// Reads until the connection ends, and reports that to the driver.
 pub(super) async fn run(shared: Arc<Shared>, half: ReadHalf, buffer: BytesMut) {
     let mut reader = Reader {
+        why: None,
+        room: READ_BYTES,
         decoder: Decoder::new(shared.core.own.clone(), shared.core.config.max_frame),
         heard: Instant::now(),
         next: None,
@@ -36,12 +39,7 @@ pub(super) async fn run(shared: Arc<Shared>, half: ReadHalf, buffer: BytesMut) {
         shared: &shared,
     };
     let why = reader.read_on().await.unwrap_or_else(|why| why);
-    let (connection, heard) = (shared.number, reader.heard);
-    shared.peer.tell(Event::Closed {
-        connection,
-        heard,
-        why,
-    });
+    reader.why = Some(why);
 }
 
 struct Reader<'a> {
@@ -50,6 +48,10 @@ struct Reader<'a> {
     buffer: BytesMut,
     decoder: Decoder,
     heard: Instant,
+    /// Bytes to make room for.
+    room: usize,
+    /// Why it ended; nothing when the node panicked over a frame, or the task was aborted.
+    why: Option<Problem>,
     /// The number of the next numbered frame.
     next: Option<u64>,
     /// Frames and bytes since the last acknowledgement.
@@ -68,6 +70,9 @@ impl Reader<'_> {
                 read = self.half.read_buf(&mut self.buffer) => {
                     let bytes = read?;
                     self.heard = Instant::now();
+                    if self.buffer.len() == self.buffer.capacity() {
+                        self.room = LONG_READ_BYTES;
+                    }
                     self.unacknowledged.1 += bytes;
                     if bytes == 0 {
                         return Ok(Problem::Closed);
@@ -88,8 +93,8 @@ impl Reader<'_> {
         if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES_MAX {
             self.buffer = BytesMut::new();
         }
-        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
-            self.buffer.reserve(READ_BYTES);
+        if self.buffer.capacity() - self.buffer.len() < self.room / 4 {
+            self.buffer.reserve(self.room);
         }
     }
 
@@ -175,6 +180,18 @@ impl Reader<'_> {
             self.unacknowledged = (0, 0);
             self.shared.owe_ack();
         }
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let why = self.why.take().unwrap_or(Problem::Closed);
+        let (connection, heard) = (self.shared.number, self.heard);
+        self.shared.peer.tell(Event::Closed {
+            connection,
+            heard,
+            why,
+        });
     }
 }
 

@@ -218,7 +218,7 @@ async fn oversized_and_corrupt_frames_cost_only_their_link() {
         (&[0, 0, 0, 0], "sent a frame that is empty"),
         (
             &[0, 0, 0, 3, 64, 0, 9],
-            "sent a frame that of kind 64 is corrupt",
+            "sent a frame that is corrupt (kind 64, bad header)",
         ),
         (&[0, 0, 0, 1, 200], "sent a frame before its turn"),
     ];
