@@ -87,16 +87,11 @@ impl Master {
     /// An agent that registers anew from the address of another has taken its place: the other lost
     /// its work directory and cannot come back.
     fn replace_agents_at(&mut self, now: Timestamp, pid: &AnyPid, out: &mut Effects) {
-        let place = pid.any_incarnation();
+        let same_place = |other: &AnyPid| other.node() == pid.node() && other.name() == pid.name();
         let replaced: Vec<_> = self
             .agents
             .iter()
-            .filter(|(_, agent)| {
-                agent
-                    .pid
-                    .as_ref()
-                    .is_some_and(|pid| pid.any_incarnation() == place)
-            })
+            .filter(|(_, agent)| agent.pid.as_ref().is_some_and(same_place))
             .map(|(id, _)| id.clone())
             .collect();
         for id in replaced {

@@ -23,6 +23,15 @@ use super::{
 };
 use crate::effects::{Effects, Timer, tell};
 
+/// What the cluster made of an agent's absence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absence {
+    /// Its tasks were kept in the books, or the master was away itself.
+    Short,
+    /// Its tasks were given up until it comes back.
+    Unreachable,
+}
+
 impl Master {
     /// An agent that has an id comes back: after its restart, the master's, or a lost link.
     pub fn on_reregister(&mut self, now: Timestamp, call: Reregister, out: &mut Effects) {
@@ -39,17 +48,17 @@ impl Master {
         if let Err(problem) = check(&info) {
             return refuse(&pid, problem, out);
         }
-        if !self.readmit(&id, info, out) {
+        let Some(absence) = self.readmit(&id, info, out) else {
             let message = format!(
                 "agent {id} is not in this master's registry (removed, or the registry was lost); \
                  start the agent with an empty work directory"
             );
             return refuse(&pid, message, out);
-        }
+        };
         self.metrics.count("master/slave_reregistrations");
         let ended = self.adopt_frameworks(frameworks, out);
         self.attach(now, &id, pid.clone(), version, out);
-        let reconcile = self.adopt_tasks(now, &id, tasks, out);
+        let reconcile = self.adopt_tasks(now, &id, absence, tasks, out);
         let master_id = self.id.clone();
         out.push(tell(
             &pid,
@@ -67,24 +76,22 @@ impl Master {
         self.offer_anew(&id, out);
     }
 
-    /// Whether the agent was admitted before; it is in the books then, and in the registry.
+    /// Takes an agent that was admitted before into the books and the registry; none if it was not.
     fn readmit(
         &mut self,
         id: &AgentId,
         info: tepui_protocol::AgentInfo,
         out: &mut Effects,
-    ) -> bool {
+    ) -> Option<Absence> {
         if self.unreachable.remove(id).is_some() {
             registry::forget_unreachable(id, out);
             registry::admit(id, &info, out);
             self.agents.insert(id.clone(), Agent::recovered(info));
-            return true;
+            return Some(Absence::Unreachable);
         }
-        let Some(agent) = self.agents.get_mut(id) else {
-            return false;
-        };
+        let agent = self.agents.get_mut(id)?;
         if agent.info == info {
-            return true;
+            return Some(Absence::Short);
         }
         registry::admit(id, &info, out);
         let other_resources = agent.info.resources != info.resources;
@@ -92,7 +99,7 @@ impl Master {
         if other_resources {
             self.rescind_offers_of_agent(id, out);
         }
-        true
+        Some(Absence::Short)
     }
 
     /// Learns of frameworks from an agent; returns those that have ended.
@@ -141,6 +148,7 @@ impl Master {
         &mut self,
         now: Timestamp,
         id: &AgentId,
+        absence: Absence,
         tasks: Vec<Task>,
         out: &mut Effects,
     ) -> Vec<TaskKey> {
@@ -151,7 +159,9 @@ impl Master {
                 reported.insert(key);
             }
         }
-        self.recall_unreachable_tasks(id);
+        if absence == Absence::Unreachable {
+            self.recall_unreachable_tasks(id);
+        }
         let known = self
             .agents
             .get(id)

@@ -6,7 +6,7 @@
 //! hears each step in order.
 
 use tepui_protocol::{
-    TaskState, Timestamp,
+    TaskState, TaskStatus, Timestamp,
     messages::{
         agent::{ExecutorExited, StatusUpdate, StatusUpdateAcknowledged},
         operator::AgentStanding,
@@ -31,30 +31,18 @@ impl Master {
             tracing::debug!(agent = %agent_id, "status update of an agent that is not registered");
             return self.metrics.count("master/invalid_status_updates");
         };
-        if self.has_ended(&framework_id) {
-            let (task_id, uuid) = (status.task_id, status.uuid);
-            if let (Some(pid), Some(uuid)) = (agent.connected(), uuid) {
-                out.push(tell(
-                    pid,
-                    StatusUpdateAcknowledged {
-                        framework_id,
-                        task_id,
-                        uuid,
-                    },
-                ));
-            }
+        let key: TaskKey = (framework_id, status.task_id.clone());
+        let elsewhere = self
+            .task(&key)
+            .is_some_and(|task| task.info.agent_id != agent_id);
+        if elsewhere || self.has_ended(&key.0) {
+            settle(agent, key, &status, out);
             return self.metrics.count("master/invalid_status_updates");
         }
         self.metrics.count("master/valid_status_updates");
-        let key: TaskKey = (framework_id, status.task_id.clone());
-        let here = self
-            .task(&key)
-            .is_some_and(|task| task.info.agent_id == agent_id);
-        if here {
-            self.enter(&key, status.clone(), latest_state, out);
-            if status.uuid.is_none() && status.state.is_terminal() {
-                self.forget_task(&key);
-            }
+        self.enter(&key, status.clone(), latest_state, out);
+        if status.uuid.is_none() && status.state.is_terminal() {
+            self.forget_task(&key);
         }
         if let Some(framework) = self.frameworks.get(&key.0) {
             framework.send_status(status, out);
@@ -118,4 +106,20 @@ impl Master {
             framework.send(failure, out);
         }
     }
+}
+
+/// Acknowledges an update that no scheduler is to hear of, so that the agent can forget it.
+fn settle(agent: &Agent, key: TaskKey, status: &TaskStatus, out: &mut Effects) {
+    let (Some(pid), Some(uuid)) = (agent.connected(), status.uuid) else {
+        return;
+    };
+    let (framework_id, task_id) = key;
+    out.push(tell(
+        pid,
+        StatusUpdateAcknowledged {
+            framework_id,
+            task_id,
+            uuid,
+        },
+    ));
 }

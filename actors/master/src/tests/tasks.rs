@@ -472,3 +472,36 @@ fn calls_of_nobody_do_nothing() {
     cluster.event(|master, now, out| master.on_teardown(now, call, out));
     assert_eq!(cluster.letters, []);
 }
+
+#[test]
+fn an_old_update_for_a_name_that_runs_elsewhere_again_is_settled_by_the_master() {
+    let (mut cluster, old) = Cluster::with_task(MasterConfig::default());
+    let uuid = cluster.update(&old, TaskState::Failed, TaskState::Failed);
+    cluster.acknowledge(&old, uuid);
+    cluster.agent("b", "cpus:4;mem:4096");
+    let offer = cluster
+        .offers(&pid("f", 1))
+        .into_iter()
+        .find(|o| o.hostname == "b")
+        .unwrap();
+    cluster.accept(
+        &old.framework_id.clone(),
+        &[&offer],
+        vec![task("t", &offer, "cpus:1")],
+    );
+    cluster.letters.clear();
+    // The acknowledgement of the first end was lost.
+    let uuid = cluster.update(&old, TaskState::Failed, TaskState::Failed);
+    assert_eq!(cluster.statuses(&pid("f", 1)), []);
+    let letters = cluster.letters_to(&pid("a", 1));
+    assert!(
+        letters
+            .iter()
+            .any(|l| matches!(l, Letter::Acknowledged(a) if a.uuid == uuid))
+    );
+    let running = cluster.master.tasks(&GetTasks {
+        live_only: true,
+        ..GetTasks::default()
+    });
+    assert_eq!(running[0].task.state, TaskState::Staging);
+}
