@@ -91,7 +91,7 @@ impl<S, U> Mailbox<S, U> {
     }
 
     fn wake(&self) {
-        if !self.awake.swap(true, Ordering::AcqRel) {
+        if !self.awake.swap(true, Ordering::SeqCst) {
             self.waker.wake();
         }
     }
