@@ -51,7 +51,8 @@ pub struct Timing {
     pub backoff_max: Duration,
     /// Heartbeats missed in a row that mean a lost master.
     pub heartbeats_missed: u32,
-    /// How often the states of all live tasks are asked for.
+    /// About how often the states of all live tasks are asked for. What is not answered is asked
+    /// for again after 1, 2, 4 ... seconds.
     pub reconcile_every: Duration,
 }
 
@@ -128,7 +129,7 @@ impl Driver {
         if welcome == Welcome::Replaced {
             self.call(now, out, |scheduler, calls| scheduler.disconnected(calls));
         }
-        self.session.reconcile(out);
+        self.session.reconcile_all(out);
         self.call(now, out, |scheduler, calls| match welcome {
             Welcome::First => scheduler.registered(calls, &id, &master),
             _ => scheduler.reregistered(calls, &master),

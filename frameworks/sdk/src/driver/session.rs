@@ -26,6 +26,9 @@ use super::{
 };
 use crate::calls::Call;
 
+/// How long the first answers to a reconciliation may take.
+const RECONCILE_FIRST: Duration = Duration::from_secs(1);
+
 /// Where the framework stands with the master.
 #[derive(Debug)]
 enum Link {
@@ -66,6 +69,8 @@ pub(crate) struct Session {
     welcomed: bool,
     suppressed: BTreeSet<Role>,
     implicit_wanted: bool,
+    /// How long to wait for answers before the open questions are asked once more.
+    reconcile_wait: Duration,
     pub(super) tasks: Tasks,
 }
 
@@ -82,6 +87,7 @@ impl Session {
             welcomed: false,
             suppressed: BTreeSet::new(),
             implicit_wanted: false,
+            reconcile_wait: Duration::ZERO,
             tasks: Tasks::default(),
         }
     }
@@ -211,11 +217,23 @@ impl Session {
         false
     }
 
-    /// After a subscription: asks for all live tasks, repeats kills, and comes back to it later.
+    /// Begins to ask for all live tasks, after a subscription.
+    pub(super) fn reconcile_all(&mut self, out: &mut Vec<Effect>) {
+        self.reconcile_wait = Duration::MAX;
+        self.reconcile(out);
+    }
+
+    /// Asks once more for what was not answered, with growing patience (the agents of a restarted
+    /// master may not be back yet), and repeats kills. In the end begins anew with all tasks.
+    //= mesos, reconciliation.md: ask for those not answered, with exponential back-off
     pub(super) fn reconcile(&mut self, out: &mut Vec<Effect>) {
         let Some(id) = self.info.id.clone().filter(|_| self.is_joined()) else {
             return;
         };
+        if self.reconcile_wait >= self.timing.reconcile_every {
+            self.tasks.ask_all();
+            self.reconcile_wait = RECONCILE_FIRST;
+        }
         if std::mem::take(&mut self.implicit_wanted) {
             let all = Reconcile {
                 framework_id: id.clone(),
@@ -232,9 +250,10 @@ impl Session {
         out.extend(questions.chain(kills).map(Effect::Tell));
         let timer = Timer::Reconcile { epoch: self.epoch };
         out.push(Effect::Timer {
-            after: self.timing.reconcile_every,
+            after: self.reconcile_wait,
             timer,
         });
+        self.reconcile_wait *= 2;
     }
 
     /// Ends the framework at the master, if it can be told now.

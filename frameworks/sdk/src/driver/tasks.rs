@@ -13,6 +13,8 @@ const NAMED_AT_ONCE: usize = 1000;
 #[derive(Clone, Debug, Default)]
 struct Live {
     agent: Option<AgentId>,
+    /// Whether nothing was heard of it since the master was to tell.
+    unanswered: bool,
     /// Set: the scheduler wants it ended.
     kill: Option<Option<KillPolicy>>,
 }
@@ -41,7 +43,15 @@ impl Tasks {
             self.0.remove(&status.task_id);
         } else {
             self.named(status.task_id.clone(), status.agent_id.clone());
+            if let Some(live) = self.0.get_mut(&status.task_id) {
+                live.unanswered = false;
+            }
         }
+    }
+
+    /// The master is to tell of all tasks anew.
+    pub(crate) fn ask_all(&mut self) {
+        self.0.values_mut().for_each(|live| live.unanswered = true);
     }
 
     /// The scheduler wants `task` ended; gives the message that says so.
@@ -61,14 +71,13 @@ impl Tasks {
         self.0.entry(task.clone()).or_default().kill = Some(policy);
     }
 
-    /// Questions for the state of all live tasks.
+    /// Questions for the state of the tasks that the master has not told of yet.
     pub(crate) fn questions(&self, framework_id: &FrameworkId) -> Vec<Reconcile> {
-        let all: Vec<_> = self
-            .0
-            .iter()
+        let open = self.0.iter().filter(|(_, live)| live.unanswered);
+        let open: Vec<_> = open
             .map(|(id, live)| (id.clone(), live.agent.clone()))
             .collect();
-        let parts = all.chunks(NAMED_AT_ONCE);
+        let parts = open.chunks(NAMED_AT_ONCE);
         parts
             .map(|part| Reconcile {
                 framework_id: framework_id.clone(),

@@ -230,6 +230,14 @@ fn is_subscribe(timer: &Timer) -> bool {
     matches!(timer, Timer::Subscribe { .. })
 }
 
+fn tells(effects: &[Effect]) -> Vec<ToMaster> {
+    let tell = |effect: &Effect| match effect {
+        Effect::Tell(message) => Some(message.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(tell).collect()
+}
+
 fn reconciled(sent: &[ToMaster]) -> Vec<String> {
     let tasks = sent.iter().filter_map(|message| match message {
         ToMaster::Reconcile(Reconcile { tasks, .. }) => Some(tasks),
@@ -445,16 +453,41 @@ fn live_tasks_are_reconciled_and_kills_repeated_after_each_subscription() {
 }
 
 #[test]
-fn live_tasks_are_reconciled_from_time_to_time() {
+fn what_is_not_answered_is_asked_again_and_everything_from_time_to_time() {
+    let name = |task| (TaskId::new(task).unwrap(), None);
+    let is_reconcile = |timer: &Timer| matches!(timer, Timer::Reconcile { .. });
     let mut bench = Bench::new(Contents::new());
     bench.script.then(Call::Reconcile {
-        tasks: vec![(TaskId::new("old").unwrap(), None)],
+        tasks: vec![name("silent"), name("told")],
     });
+    bench.timer(Timer::Scheduler { token: 0 });
     bench.subscribed("m1");
-    let wait = bench.fire(|timer| matches!(timer, Timer::Reconcile { .. }));
-    assert_eq!(wait, Duration::from_secs(60));
-    let sent = bench.sent();
-    assert_eq!(reconciled(&sent), ["old"]);
+    let mut asked = vec![reconciled(&tells(&bench.out))];
+    bench.driver.on_update(
+        bench.now,
+        status("told", TaskState::Running, None),
+        &mut bench.out,
+    );
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        waits.push(bench.fire(is_reconcile).as_secs());
+        asked.push(reconciled(&tells(&bench.out)));
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 1, 2]);
+    let (silent, both) = (
+        vec!["silent".to_owned()],
+        vec!["silent".to_owned(), "told".to_owned()],
+    );
+    let once = [
+        both.clone(),
+        silent.clone(),
+        silent.clone(),
+        silent.clone(),
+        silent.clone(),
+        silent,
+    ];
+    assert_eq!(asked[..6], once);
+    assert_eq!(asked[6], both, "after a minute, all");
 }
 
 #[test]
