@@ -166,8 +166,8 @@ fn task_books(master: &Master) -> Option<String> {
                 charge(owner, &task.info.resources);
             }
         }
-        for ((owner, _), resources) in &agent.executors {
-            charge(owner, resources);
+        for ((owner, _), executor) in &agent.executors {
+            charge(owner, &executor.resources);
         }
         if used != agent.used {
             return Some(format!(

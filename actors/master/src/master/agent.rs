@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_protocol::{
-    AgentInfo, ExecutorId, FrameworkId, KillPolicy, OfferId, Resources, Timestamp,
+    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, KillPolicy, OfferId, Resources, Timestamp,
     messages::operator::AgentStanding,
 };
 use tepui_runtime::AnyPid;
@@ -29,8 +29,8 @@ pub(crate) struct Agent {
     /// Changes whenever the allocator is told anew of the agent; earlier allocations are void.
     pub(crate) ledger: u64,
     pub(crate) tasks: BTreeSet<TaskKey>,
-    /// Framework executors believed to run, with what they use beside their tasks.
-    pub(crate) executors: BTreeMap<ExecutorKey, Resources>,
+    /// Framework executors believed to run; they use something beside their tasks.
+    pub(crate) executors: BTreeMap<ExecutorKey, ExecutorInfo>,
     pub(crate) offers: BTreeSet<OfferId>,
     /// What live tasks and executors use, by framework; each resource carries its role.
     pub(crate) used: BTreeMap<FrameworkId, Resources>,
@@ -85,6 +85,23 @@ impl Agent {
 
     pub(crate) fn charge(&mut self, framework_id: &FrameworkId, resources: &Resources) {
         *self.used.entry(framework_id.clone()).or_default() += resources;
+    }
+
+    /// Books an executor unless it runs already; returns what it uses from now on.
+    pub(crate) fn start_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor: &ExecutorInfo,
+    ) -> Resources {
+        let key = (framework_id.clone(), executor.id.clone());
+        if self.executors.contains_key(&key) {
+            return Resources::new();
+        }
+        self.executors.insert(key, executor.clone());
+        if !executor.resources.is_empty() {
+            self.charge(framework_id, &executor.resources);
+        }
+        executor.resources.clone()
     }
 
     pub(crate) fn discharge(&mut self, framework_id: &FrameworkId, resources: &Resources) {

@@ -76,25 +76,27 @@ impl Master {
         }
     }
 
-    /// The agent whose actor is exactly `pid`.
+    /// The agent whose actor is exactly `pid`; a connected one, if there is one.
     pub(super) fn agent_at(&self, pid: &AnyPid) -> Option<AgentId> {
-        let mut agents = self.agents.iter();
-        agents
-            .find(|(_, agent)| agent.pid.as_ref() == Some(pid))
+        let here = |agent: &Agent| agent.pid.as_ref() == Some(pid);
+        let found = self.agents.iter().filter(|(_, agent)| here(agent));
+        found
+            .max_by_key(|(_, agent)| agent.is_active())
             .map(|(id, _)| id.clone())
+    }
+
+    /// Agents other than `id` that were last seen at the place of `pid`, in whatever life.
+    pub(super) fn others_at(&self, pid: &AnyPid, id: Option<&AgentId>) -> Vec<AgentId> {
+        let same = |other: &AnyPid| other.node() == pid.node() && other.name() == pid.name();
+        let others = self.agents.iter().filter(|(other, _)| Some(*other) != id);
+        let there = others.filter(|(_, agent)| agent.pid.as_ref().is_some_and(same));
+        there.map(|(other, _)| other.clone()).collect()
     }
 
     /// An agent that registers anew from the address of another has taken its place: the other lost
     /// its work directory and cannot come back.
     fn replace_agents_at(&mut self, now: Timestamp, pid: &AnyPid, out: &mut Effects) {
-        let same_place = |other: &AnyPid| other.node() == pid.node() && other.name() == pid.name();
-        let replaced: Vec<_> = self
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.pid.as_ref().is_some_and(same_place))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in replaced {
+        for id in self.others_at(pid, None) {
             self.metrics
                 .count("master/slave_removals/reason_registered");
             self.drop_agent(now, &id, "another agent registered from its address", out);

@@ -25,7 +25,7 @@ impl Master {
     }
 
     /// The link to an agent is broken: nothing of it is offered until it re-registers.
-    fn disconnect_agent(&mut self, id: &AgentId, out: &mut Effects) {
+    pub(super) fn disconnect_agent(&mut self, id: &AgentId, out: &mut Effects) {
         let Some(agent) = self.agents.get_mut(id).filter(|agent| agent.is_active()) else {
             return;
         };

@@ -15,13 +15,14 @@ use tepui_protocol::{
     },
     task::Task,
 };
+use tepui_runtime::AnyPid;
 
 use super::{
     Agent, Framework, Master, TaskKey, after,
     agents::{check, refuse},
     metrics, registry,
 };
-use crate::effects::{Effects, Timer, tell};
+use crate::effects::{Effect, Effects, Timer, tell};
 
 /// What the cluster made of an agent's absence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl Master {
         };
         self.metrics.count("master/slave_reregistrations");
         let ended = self.adopt_frameworks(frameworks, out);
+        self.displace(&id, &pid, out);
         self.attach(now, &id, pid.clone(), version, out);
         let reconcile = self.adopt_tasks(now, &id, absence, tasks, out);
         let master_id = self.id.clone();
@@ -100,6 +102,17 @@ impl Master {
             self.rescind_offers_of_agent(id, out);
         }
         Some(Absence::Short)
+    }
+
+    /// Agents that were at this address are somewhere else, if anywhere: they may come back.
+    fn displace(&mut self, id: &AgentId, pid: &AnyPid, out: &mut Effects) {
+        for other in self.others_at(pid, Some(id)) {
+            let agent = self.agents.get(&other);
+            if let Some(pid) = agent.and_then(Agent::connected) {
+                out.push(Effect::Unwatch(pid.clone()));
+            }
+            self.disconnect_agent(&other, out);
+        }
     }
 
     /// Learns of frameworks from an agent; returns those that have ended.
@@ -248,16 +261,8 @@ impl Master {
                 continue;
             };
             agent.charge(&framework_id, &task.info.resources);
-            let Some(executor) = &task.info.executor else {
-                continue;
-            };
-            let key = (framework_id.clone(), executor.id.clone());
-            if agent
-                .executors
-                .insert(key, executor.resources.clone())
-                .is_none()
-            {
-                agent.charge(&framework_id, &executor.resources);
+            if let Some(executor) = &task.info.executor {
+                agent.start_executor(&framework_id, executor);
             }
         }
     }

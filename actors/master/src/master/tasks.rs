@@ -147,15 +147,7 @@ impl Master {
         lot.left -= &task.resources;
         agent.charge(&key.0, &task.resources);
         if let Some(executor) = &task.executor {
-            let executor_key = (key.0.clone(), executor.id.clone());
-            if agent
-                .executors
-                .insert(executor_key, executor.resources.clone())
-                .is_none()
-            {
-                lot.left -= &executor.resources;
-                agent.charge(&key.0, &executor.resources);
-            }
+            lot.left -= &agent.start_executor(&key.0, executor);
         }
         agent.tasks.insert(key.clone());
         framework

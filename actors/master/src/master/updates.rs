@@ -94,8 +94,8 @@ impl Master {
             return;
         };
         let key = (framework_id, executor_id);
-        if let Some(resources) = agent.executors.remove(&key) {
-            self.release(&key.0, &agent_id, resources, out);
+        if let Some(executor) = agent.executors.remove(&key) {
+            self.release(&key.0, &agent_id, executor.resources, out);
         }
         if let Some(framework) = self.frameworks.get(&key.0) {
             let failure = Failure {

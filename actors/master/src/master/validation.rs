@@ -1,6 +1,6 @@
 //! What makes a task valid (inventory 7.6, as far as tasks carry it).
 
-use tepui_protocol::{ExecutorInfo, Resources, Role, TaskInfo, task::Task};
+use tepui_protocol::{ExecutorInfo, Resources, Role, TaskInfo};
 
 use super::{Master, tasks::Lot};
 
@@ -71,30 +71,18 @@ impl Master {
     /// What an executor needs beside the task: nothing, if it runs already.
     fn check_executor(&self, lot: &Lot, executor: &ExecutorInfo) -> Result<Resources, String> {
         check_resources(&executor.resources, &lot.role, "executor")?;
-        let agent = self.agents.get(&lot.agent_id);
-        let framework = self.frameworks.get(&lot.framework_id);
-        let (Some(agent), Some(framework)) = (agent, framework) else {
-            return Ok(Resources::new());
-        };
         let key = (lot.framework_id.clone(), executor.id.clone());
-        if !agent.executors.contains_key(&key) {
-            return Ok(executor.resources.clone());
-        }
-        let here = |task: &&Task| task.info.agent_id == lot.agent_id && !task.state.is_terminal();
-        let known = framework
-            .tasks
-            .values()
-            .filter(here)
-            .filter_map(|t| t.info.executor.as_ref());
-        match known
-            .into_iter()
-            .find(|known| known.id == executor.id && *known != executor)
-        {
+        let running = self
+            .agents
+            .get(&lot.agent_id)
+            .and_then(|agent| agent.executors.get(&key));
+        match running {
+            None => Ok(executor.resources.clone()),
+            Some(known) if known == executor => Ok(Resources::new()),
             Some(_) => Err(format!(
                 "executor {} runs already with another description",
                 executor.id
             )),
-            None => Ok(Resources::new()),
         }
     }
 }

@@ -409,6 +409,36 @@ fn an_agent_that_registers_anew_from_the_same_address_replaces_the_old_one() {
 }
 
 #[test]
+fn an_agent_that_returns_at_the_address_of_another_displaces_it() {
+    let mut cluster = Cluster::new();
+    let (one, two) = (cluster.agent("a", "cpus:1"), cluster.agent("b", "cpus:1"));
+    let mut info = agent_info("b", "cpus:1");
+    info.id = Some(two);
+    let call = Reregister {
+        pid: pid("a", 1),
+        info,
+        version: String::new(),
+        frameworks: Vec::new(),
+        tasks: Vec::new(),
+    };
+    cluster.event(|master, now, out| master.on_reregister(now, call, out));
+    assert_eq!(
+        standing(&cluster),
+        [AgentStanding::Disconnected, AgentStanding::Active]
+    );
+    cluster.exit(&pid("a", 1));
+    assert_eq!(
+        standing(&cluster),
+        [AgentStanding::Disconnected, AgentStanding::Disconnected]
+    );
+    cluster.reregister("a", &one, 2, &[]);
+    assert_eq!(
+        standing(&cluster),
+        [AgentStanding::Active, AgentStanding::Disconnected]
+    );
+}
+
+#[test]
 fn an_agent_with_fewer_resources_than_before_is_offered_less() {
     let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
     cluster.advance(secs(6));
