@@ -135,6 +135,12 @@ impl Master {
             out.push(tell(old, SchedulerError { message }));
             out.push(Effect::Unwatch(old.clone()));
         }
+        // The allocator forgets what the replaced subscription refused.
+        if framework.is_active() {
+            out.push(Effect::Allocator(Call::DeactivateFramework {
+                id: id.clone(),
+            }));
+        }
     }
 
     fn connect(

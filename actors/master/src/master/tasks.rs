@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tepui_protocol::{
-    AgentId, Capability, FrameworkId, Offer, Operation, Reason, Resources, Role, Source, TaskInfo,
-    TaskState, TaskStatus, Timestamp,
+    AgentId, Capability, FrameworkId, Offer, Operation, Reason, Resources, Role, Source, TaskId,
+    TaskInfo, TaskState, TaskStatus, Timestamp,
     messages::{
         agent::{KillTask, RunTask},
         scheduler::{Accept, Kill},
@@ -175,6 +175,10 @@ impl Master {
             match operation {
                 Operation::Launch(tasks) => {
                     for task in tasks {
+                        // A call that arrives twice must not end what it started.
+                        if self.is_live(&call.framework_id, &task.id) {
+                            continue;
+                        }
                         let message = format!("task launched with invalid offers: {problem}");
                         let (state, reason) = (TaskState::Dropped, Reason::InvalidOffers);
                         let status = refusal(now, task, state, reason, message);
@@ -183,6 +187,12 @@ impl Master {
                 }
             }
         }
+    }
+
+    fn is_live(&self, framework_id: &FrameworkId, task_id: &TaskId) -> bool {
+        self.frameworks.get(framework_id).is_some_and(|framework| {
+            framework.tasks.contains_key(task_id) || framework.unreachable.contains(task_id)
+        })
     }
 
     /// Tells a framework of a task that never came into the books.

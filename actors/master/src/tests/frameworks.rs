@@ -288,3 +288,15 @@ fn only_so_many_ended_frameworks_are_remembered() {
         3
     );
 }
+
+#[test]
+fn a_new_instance_is_not_bound_by_what_the_old_one_refused() {
+    let mut cluster = Cluster::new();
+    cluster.agent("a", "cpus:1;mem:64");
+    let id = cluster.framework("f", "*");
+    let offer = cluster.offers(&pid("f", 1)).remove(0);
+    cluster.decline(&id, &offer, 1000.0);
+    cluster.advance(secs(5));
+    cluster.subscribe(pid("f", 2), again(&id));
+    assert_eq!(cluster.offers(&pid("f", 2)).len(), 1);
+}

@@ -505,3 +505,13 @@ fn an_old_update_for_a_name_that_runs_elsewhere_again_is_settled_by_the_master()
     });
     assert_eq!(running[0].task.state, TaskState::Staging);
 }
+
+#[test]
+fn an_accept_that_arrives_twice_does_not_end_what_it_started() {
+    let (mut cluster, id, offer) = offered();
+    for _ in 0..2 {
+        cluster.accept(&id, &[&offer], vec![task("t", &offer, "cpus:1")]);
+    }
+    assert_eq!(cluster.statuses(&pid("f", 1)), []);
+    assert_eq!(cluster.task("t").state, TaskState::Staging);
+}
