@@ -1,3 +1,15 @@
-//! The `tepui` command.
+//! The `tepui` command: nodes, questions to them, work for them, and a demonstration of it all.
+//!
+//! Owns nothing but the start; read `cli.rs` for the commands.
 
-fn main() {}
+mod cli;
+mod client;
+mod config;
+mod demo;
+mod output;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,94 @@
+//! `tepui master`: the node where agents and frameworks meet.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use tepui_master::{MasterActor, MasterConfig};
+use tepui_protocol::{MasterId, Role};
+use tepui_runtime::{AnyPid, Node};
+use tepui_store::StateStore;
+
+use crate::{
+    cli::{
+        arguments::{ConfigFile, parse_weight},
+        bad_input, nodes,
+    },
+    config::{Config, MasterSection},
+    output,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  tepui master                                   on 127.0.0.1:5050
+  tepui master --host 10.0.0.1 --role-weight analytics=2
+  tepui master --port 0 --work-dir /tmp/m        any free port; the same one at the next start
+
+Flags come before environment variables, and those before [master] of --config.
+SIGTERM and SIGINT stop the master; agents and tasks go on, and a master started again
+with the same work directory and address takes them over.";
+
+/// The port where none is given, Mesos's.
+const PORT: u16 = 5050;
+
+/// Run a master: offers resources of agents to frameworks
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The port to listen on; 0 takes a free one and keeps it in the work directory [default: 5050]
+    #[arg(long, env = "TEPUI_PORT")]
+    port: Option<u16>,
+    /// The address of this machine to listen on [default: 127.0.0.1]
+    #[arg(long, env = "TEPUI_HOST")]
+    host: Option<String>,
+    /// Where the registry is kept [default: ~/.local/state/tepui/master]
+    #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
+    work_dir: Option<PathBuf>,
+    /// The weight of a role, a number > 0; may be repeated
+    #[arg(long = "role-weight", value_name = "ROLE=WEIGHT", value_parser = parse_weight)]
+    role_weights: Vec<(Role, f64)>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let section = Config::read(arguments.config.path.as_deref())?.master;
+    let work_dir = arguments.work_dir.or_else(|| section.work_dir.clone());
+    let work_dir = nodes::prepare(&work_dir.unwrap_or_else(|| nodes::default_work_dir("master")))?;
+    let host = arguments.host.or_else(|| section.host.clone());
+    let port = arguments.port.or(section.port).unwrap_or(PORT);
+    let mut signals = nodes::Signals::catch()?;
+    let store = nodes::open_store(&work_dir)?;
+    let node = nodes::start(host.as_deref().unwrap_or("127.0.0.1"), port, &work_dir).await?;
+    let config = settings(section, arguments.role_weights);
+    let master = spawn(&node, config, Box::new(store))?;
+    output::print(&format!("master listening on {}", node.addr()))?;
+    let stopped = nodes::until_stopped(&node, &master, &mut signals).await;
+    node.shutdown().await;
+    stopped?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(section: MasterSection, weights: Vec<(Role, f64)>) -> MasterConfig {
+    let mut config = section.options;
+    let from_file = section
+        .role_weights
+        .into_iter()
+        .map(|(role, weight)| (role, weight.0));
+    config.weights.extend(from_file);
+    config.weights.extend(weights);
+    config
+}
+
+/// Starts a master on `node`, as a new run.
+///
+/// # Errors
+/// When its registry cannot be read, or its settings make no sense.
+pub(crate) fn spawn(
+    node: &Node,
+    config: MasterConfig,
+    store: Box<dyn StateStore>,
+) -> anyhow::Result<AnyPid> {
+    let id = MasterId::new(node.uuid().to_string()).expect("a UUID is an id");
+    let master = MasterActor::new(config, store, id).map_err(bad_input)?;
+    Ok(node.spawn("master", master)?.any())
+}

@@ -1,0 +1,194 @@
+//! What the commands that run nodes share: work directories, addresses that last, signals.
+//!
+//! ```text
+//! <work dir>/address      where the node listened last; port 0 means: there again
+//!           /state.redb   what it must not forget, locked while it runs
+//! ```
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+use tepui_runtime::{AnyPid, ExitReason, Node, NodeAddr, node::StartError};
+use tepui_store::RedbStore;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{cli::BadInput, output};
+
+/// The file with the address.
+pub(crate) const ADDRESS: &str = "address";
+
+/// A directory for a component's state where none is named: below `$XDG_STATE_HOME/tepui`, or
+/// `~/.local/state/tepui`.
+pub(crate) fn default_work_dir(component: &str) -> PathBuf {
+    let named = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
+    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
+    state
+        .unwrap_or_else(std::env::temp_dir)
+        .join("tepui")
+        .join(component)
+}
+
+/// Makes the directory and its path absolute.
+///
+/// # Errors
+/// When the directory cannot be made.
+pub(crate) fn prepare(work_dir: &Path) -> anyhow::Result<PathBuf> {
+    let named = || format!("work directory {}", work_dir.display());
+    std::fs::create_dir_all(work_dir).with_context(named)?;
+    work_dir.canonicalize().with_context(named)
+}
+
+/// Opens the state file of a node.
+///
+/// # Errors
+/// When another process has it, or it cannot be read.
+pub(crate) fn open_store(work_dir: &Path) -> anyhow::Result<RedbStore> {
+    Ok(RedbStore::open(work_dir.join("state.redb"))?)
+}
+
+/// Starts a node at `host:port`; port 0 takes the port of the last start from the same work
+/// directory, so that others find the node again, or else any free one.
+///
+/// # Errors
+/// When the address cannot be listened on, with what to do about it.
+pub(crate) async fn start(host: &str, port: u16, work_dir: &Path) -> anyhow::Result<Node> {
+    let wanted = listen_address(host, port)?;
+    let last = match port {
+        0 => last_address(work_dir, wanted.host())?,
+        _ => None,
+    };
+    let addr = last.clone().unwrap_or(wanted);
+    let node = Node::builder(addr.clone()).start().await;
+    let node = node.map_err(|error| cannot_listen(last.is_some(), work_dir, error))?;
+    remember(work_dir, node.addr())?;
+    Ok(node)
+}
+
+fn listen_address(host: &str, port: u16) -> anyhow::Result<NodeAddr> {
+    let addr = NodeAddr::new(host, port).to_string().parse();
+    addr.map_err(|_| BadInput(format!("--host {host}: write a name or an IP address")).into())
+}
+
+fn last_address(work_dir: &Path, host: &str) -> anyhow::Result<Option<NodeAddr>> {
+    let file = work_dir.join(ADDRESS);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(anyhow!("{}: cannot be read: {error}", file.display())),
+    };
+    let addr: NodeAddr = text
+        .trim()
+        .parse()
+        .with_context(|| file.display().to_string())?;
+    Ok((addr.host() == host).then_some(addr))
+}
+
+fn remember(work_dir: &Path, addr: &NodeAddr) -> anyhow::Result<()> {
+    let (file, new) = (work_dir.join(ADDRESS), work_dir.join("address.new"));
+    // Renamed, so that nobody reads half an address.
+    let written =
+        std::fs::write(&new, format!("{addr}\n")).and_then(|()| std::fs::rename(&new, &file));
+    written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn cannot_listen(last: bool, work_dir: &Path, error: StartError) -> anyhow::Error {
+    let remedy = if last {
+        let file = work_dir.join(ADDRESS);
+        format!(
+            "this work directory's node had that address; to take another one, remove {}",
+            file.display()
+        )
+    } else {
+        "choose another one with --port, or --port 0 for any free one".to_owned()
+    };
+    anyhow!("{}; {remedy}", output::chain(&error.into()))
+}
+
+/// Why a node is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// SIGINT: Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+/// The signals that end a process in good order.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on, the signals are caught.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn catch() -> anyhow::Result<Self> {
+        let catch = |kind| signal(kind).context("cannot catch signals");
+        Ok(Self {
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn next(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.interrupt.recv() => Stop::Interrupted,
+            _ = self.terminate.recv() => Stop::Terminated,
+        }
+    }
+}
+
+/// Waits until a signal comes, or `actor` ends by itself, which is an error.
+///
+/// # Errors
+/// How the actor ended.
+pub(crate) async fn until_stopped(
+    node: &Node,
+    actor: &AnyPid,
+    signals: &mut Signals,
+) -> anyhow::Result<Stop> {
+    tokio::select! {
+        stop = signals.next() => Ok(stop),
+        exited = node.monitor(actor) => match exited.reason {
+            ExitReason::Crashed(why) => Err(anyhow!("the {} crashed: {why}", actor.name())),
+            reason => Err(anyhow!("the {} {reason}", actor.name())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_comes_back_where_it_was_on_the_same_host() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(last_address(dir.path(), "127.0.0.1").unwrap(), None);
+        remember(dir.path(), &NodeAddr::new("127.0.0.1", 4711)).unwrap();
+        let last = last_address(dir.path(), "127.0.0.1").unwrap();
+        assert_eq!(last, Some(NodeAddr::new("127.0.0.1", 4711)));
+        assert_eq!(last_address(dir.path(), "10.0.0.1").unwrap(), None);
+        std::fs::write(dir.path().join(ADDRESS), "rubbish").unwrap();
+        let error = output::chain(&last_address(dir.path(), "h").unwrap_err());
+        assert!(
+            error.contains("address: \"rubbish\" is not a node address"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_bad_input() {
+        assert!(listen_address("a b", 1).unwrap_err().is::<BadInput>());
+        assert_eq!(listen_address("::1", 1).unwrap().to_string(), "[::1]:1");
+    }
+}

@@ -1,0 +1,355 @@
+//! `tepui run`: one command or a job file as a framework, until it is done.
+//!
+//! ```text
+//!  check the job, ask for the master --> framework --all finished--> exit 0
+//!                                            |------a task failed--> kill the others, exit 1
+//!                                            +--SIGINT, SIGTERM----> kill all, exit 130 or 143
+//! ```
+//! With `--state-dir` a process that was killed goes on where it was when it is started again.
+//! `run/watch.rs` has the news that are printed on the way.
+
+mod watch;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, Policy};
+use tepui_framework::{End, Handle, Options, local_address, run_with};
+use tepui_protocol::{FrameworkInfo, Resource, Resources, Role, Scalar, messages::operator};
+use tepui_runtime::{AnyPid, Node};
+use tepui_store::{MemoryStore, RedbStore, StateStore};
+
+use crate::{
+    cli::{
+        BadInput,
+        arguments::MasterAddress,
+        bad_input,
+        nodes::{Signals, Stop, prepare},
+    },
+    client::Client,
+    output,
+};
+use watch::{News, Watched};
+
+const EXAMPLES: &str = "\
+Examples:
+  tepui run -- echo hello
+  tepui run --cpus 0.5 --mem 64 --instances 10 -- 'sleep 1; echo $TEPUI_INDEX'
+  tepui run --role analytics --job wordcount.toml
+  tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
+
+One argument is a line for /bin/sh; several are a program and its arguments.
+A job file has groups of commands, which may wait for each other:
+  name = \"wordcount\"
+  [[group]]
+  name = \"map\"
+  command = \"wc -w < /data/shard-{index}\"
+  count = 24          # instances
+  cpus = 0.5          # default 1
+  mem = 64            # MiB, default 128
+  [[group]]
+  name = \"reduce\"
+  after = [\"map\"]
+  command = \"for task in $TEPUI_TASKS_MAP; do tepui logs $task stdout; done | sort\"
+
+Exit codes: 0 all tasks finished; 1 a task failed; 2 the input is bad; 130 and 143 ended by
+SIGINT and SIGTERM, with all tasks.";
+
+/// Run a command or a job on the cluster, and wait for it
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The command: a line for the shell, or a program and its arguments
+    #[arg(last = true, required_unless_present = "job", value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Run the groups of this TOML file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "cpus", "mem", "instances"])]
+    job: Option<PathBuf>,
+    /// Processors for each instance [default: 1]
+    #[arg(long, value_parser = parse_amount)]
+    cpus: Option<Scalar>,
+    /// Memory for each instance, in MiB [default: 128]
+    #[arg(long, value_name = "MIB", value_parser = parse_amount)]
+    mem: Option<Scalar>,
+    /// How often the command is to run, side by side
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    instances: u32,
+    /// How often each instance may fail and be run again
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "job")]
+    retries: u32,
+    /// The name of job and framework [default: that of the command or the file]
+    #[arg(long)]
+    name: Option<String>,
+    /// The role on whose account it runs
+    #[arg(long, default_value = "*")]
+    role: Role,
+    /// Keep state here, so that a killed `tepui run` can be started again and goes on
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    master: MasterAddress,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let job = arguments.job()?;
+    let (store, is_resumed) = arguments.store()?;
+    let master = arguments.master.pid.clone();
+    let mut signals = Signals::catch()?;
+    if !is_resumed {
+        // A framework waits for its master as long as it takes; a typing error should not.
+        let client = Client::of(&master).await?;
+        let answer = client.ask(operator::GetMaster {}).await;
+        client.close().await;
+        answer?;
+    }
+    let node = Node::builder(local_address(master.node())?)
+        .workers(1)
+        .start()
+        .await?;
+    let started = start(&node, &master, job, arguments.role, store);
+    let ended = match started {
+        Ok(running) => running.to_end(&mut signals, arguments.quiet).await,
+        Err(error) => Err(error),
+    };
+    node.shutdown().await;
+    ended
+}
+
+impl Arguments {
+    fn job(&self) -> anyhow::Result<Job> {
+        let mut job = match &self.job {
+            Some(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| BadInput(format!("{name}: cannot be read: {error}")))?;
+                Job::parse(&name, &text).map_err(bad_input)?
+            }
+            None => self.single()?,
+        };
+        if let Some(name) = &self.name {
+            job.name.clone_from(name);
+        }
+        job.check().map_err(bad_input)?;
+        Ok(job)
+    }
+
+    fn single(&self) -> anyhow::Result<Job> {
+        let resources = Resources::from_iter([
+            Resource::scalar("cpus", self.cpus.unwrap_or(Scalar::from_whole(1))),
+            Resource::scalar("mem", self.mem.unwrap_or(Scalar::from_whole(128))),
+        ]);
+        let name = job_name(&self.command[0]);
+        let line = shell_line(&self.command);
+        let mut job = Job::single(&name, &line, resources, self.instances).map_err(bad_input)?;
+        job.groups[0].retries = self.retries;
+        Ok(job)
+    }
+
+    /// The store, and whether an earlier life of the job is in it.
+    fn store(&self) -> anyhow::Result<(Box<dyn StateStore>, bool)> {
+        let Some(dir) = &self.state_dir else {
+            return Ok((Box::new(MemoryStore::new()), false));
+        };
+        let store = RedbStore::open(prepare(dir)?.join("framework.redb"))?;
+        let is_resumed = !store.load()?.is_empty();
+        Ok((Box::new(store), is_resumed))
+    }
+}
+
+/// A positive amount of a resource.
+fn parse_amount(text: &str) -> Result<Scalar, String> {
+    match Scalar::parse(text) {
+        Ok(amount) if !amount.is_zero() => Ok(amount),
+        _ => Err("must be a number > 0, as 0.5".to_owned()),
+    }
+}
+
+/// The name of a job after its command's program: `/usr/bin/sort -u` gives `sort`.
+fn job_name(command: &str) -> String {
+    let program = command.split_whitespace().next().unwrap_or_default();
+    let file = program.rsplit('/').next().unwrap_or_default();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name: String = file.chars().take_while(plain).take(32).collect();
+    if name.is_empty() {
+        "run".to_owned()
+    } else {
+        name
+    }
+}
+
+/// What the shell makes of the words as they are; one word is a line already.
+fn shell_line(words: &[String]) -> String {
+    match words {
+        [line] => line.clone(),
+        words => words
+            .iter()
+            .map(|word| quoted(word))
+            .collect::<Vec<_>>()
+            .join(" "),
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+struct Running {
+    handle: Handle,
+    news: watch::Receiver,
+}
+
+fn start(
+    node: &Node,
+    master: &AnyPid,
+    job: Job,
+    role: Role,
+    store: Box<dyn StateStore>,
+) -> anyhow::Result<Running> {
+    let info = FrameworkInfo {
+        hostname: node.addr().host().to_owned(),
+        ..FrameworkInfo::new(&job.name, role)
+    };
+    let address = master.node().to_string();
+    let scheduler = BatchScheduler::new(job, Policy::default(), &address).map_err(bad_input)?;
+    let (watched, news) = Watched::new(scheduler);
+    let options = Options {
+        store,
+        ..Options::default()
+    };
+    let handle = run_with(node, master.clone(), info, watched, options)?;
+    Ok(Running { handle, news })
+}
+
+impl Running {
+    async fn to_end(mut self, signals: &mut Signals, quiet: bool) -> anyhow::Result<ExitCode> {
+        let mut stop = None;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                Some(news) = self.news.next() => if !quiet { print(&news)? },
+                ended = self.handle.wait() => break ended,
+                signal = signals.next() => match stop.replace(signal) {
+                    None => {
+                        output::note("ending the job with its tasks; once more: at once");
+                        self.handle.stop(End::Teardown);
+                    }
+                    Some(_) => return Ok(code(signal)),
+                },
+            }
+        };
+        while let Some(news) = self.news.waiting() {
+            if !quiet {
+                print(&news)?;
+            }
+        }
+        match (self.news.outcome(), stop) {
+            (Some(outcome), None) => verdict(&outcome, quiet),
+            (_, Some(stop)) => Ok(code(stop)),
+            (None, None) => match ended {
+                Ok(()) => bail!("the job was ended by an operator"),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+}
+
+fn code(stop: Stop) -> ExitCode {
+    ExitCode::from(if stop == Stop::Interrupted { 130 } else { 143 })
+}
+
+fn print(news: &News) -> anyhow::Result<()> {
+    match news {
+        News::Subscribed(framework) => output::print(&format!("framework {framework}")),
+        News::Disconnected => output::print("master lost; tasks run on"),
+        News::Connected => output::print("master found again"),
+        News::Status(status) => {
+            let head = format!("{:24} {}", status.task_id.as_str(), status.state);
+            let line = status.message.lines().next().unwrap_or_default();
+            output::print(format!("{head:40} {line}").trim_end())
+        }
+    }
+}
+
+fn verdict(outcome: &JobOutcome, quiet: bool) -> anyhow::Result<ExitCode> {
+    match &outcome.result {
+        JobResult::Succeeded => {
+            let (done, _) = outcome.progress.done_of_total();
+            if !quiet {
+                output::print(&format!("finished: {done} of {done} tasks"))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        JobResult::Failed { task_id, message } => {
+            let more = task_id
+                .as_ref()
+                .map(|id| format!("; see `tepui logs {id} stderr`"));
+            Err(anyhow!(
+                "{message}{}{}",
+                hint(message),
+                more.unwrap_or_default()
+            ))
+        }
+        JobResult::Cancelled => Err(anyhow!("the job was cancelled")).context("not finished"),
+    }
+}
+
+/// What the shell means by its own exit statuses.
+fn hint(message: &str) -> &'static str {
+    match message.rsplit(' ').next() {
+        Some("127") => " (the agent's shell found no such command; check its name and PATH)",
+        Some("126") => " (the command is no program, or may not be executed)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn one_word_is_a_line_and_several_are_taken_as_they_are() {
+        assert_eq!(shell_line(&words(&["echo a | wc"])), "echo a | wc");
+        assert_eq!(
+            shell_line(&words(&["echo", "a b", "it's", ""])),
+            r"echo 'a b' 'it'\''s' ''"
+        );
+    }
+
+    #[test]
+    fn a_job_is_named_after_its_program() {
+        for (command, name) in [
+            ("/usr/bin/sort -u", "sort"),
+            ("a.out", "a"),
+            ("'x'", "run"),
+            ("", "run"),
+        ] {
+            assert_eq!(job_name(command), name);
+        }
+    }
+
+    #[test]
+    fn amounts_are_positive() {
+        assert_eq!(parse_amount("0.5").unwrap(), Scalar::from_milli(500));
+        for text in ["0", "-1", "x", "nan"] {
+            assert!(parse_amount(text).unwrap_err().contains("> 0"));
+        }
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist_is_explained() {
+        assert!(hint("a.run.0.0 failed: exited with status 127").contains("no such command"));
+        assert_eq!(hint("a.run.0.0 failed: exited with status 1"), "");
+    }
+}

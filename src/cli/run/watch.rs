@@ -1,0 +1,141 @@
+//! A batch scheduler that tells what happens to it.
+//!
+//! The news are for people: when nobody reads them fast enough, some are left out. The outcome is
+//! not.
+
+use tepui_batch::{BatchScheduler, JobOutcome};
+use tepui_framework::{Calls, Kept, Scheduler};
+use tepui_protocol::{
+    FrameworkId, MasterId, Offer, OfferId, TaskStatus, messages::scheduler::Failure,
+};
+use tokio::sync::{mpsc, watch};
+
+/// News that may wait to be read.
+const WAITING: usize = 4096;
+
+/// Something happened.
+pub(super) enum News {
+    /// The framework has this id.
+    Subscribed(FrameworkId),
+    /// A master is there again.
+    Connected,
+    /// The master is lost.
+    Disconnected,
+    /// A task's state.
+    Status(TaskStatus),
+}
+
+/// The scheduler and where it tells.
+pub(super) struct Watched {
+    inner: BatchScheduler,
+    news: mpsc::Sender<News>,
+    outcome: watch::Sender<Option<JobOutcome>>,
+}
+
+/// Where the news arrive.
+pub(super) struct Receiver {
+    news: mpsc::Receiver<News>,
+    outcome: watch::Receiver<Option<JobOutcome>>,
+}
+
+impl Receiver {
+    /// The next news; none when there will be no more.
+    pub(super) async fn next(&mut self) -> Option<News> {
+        self.news.recv().await
+    }
+
+    /// News that have arrived and were not read.
+    pub(super) fn waiting(&mut self) -> Option<News> {
+        self.news.try_recv().ok()
+    }
+
+    /// What became of the job, as far as it is over.
+    pub(super) fn outcome(&self) -> Option<JobOutcome> {
+        self.outcome.borrow().clone()
+    }
+}
+
+impl Watched {
+    /// `inner`, and where its news arrive.
+    pub(super) fn new(inner: BatchScheduler) -> (Self, Receiver) {
+        let (sender, news) = mpsc::channel(WAITING);
+        let (outcome, is_over) = watch::channel(None);
+        (
+            Self {
+                inner,
+                news: sender,
+                outcome,
+            },
+            Receiver {
+                news,
+                outcome: is_over,
+            },
+        )
+    }
+
+    fn tell(&self, news: News) {
+        // Left out when the reader is slow or gone.
+        let _ = self.news.try_send(news);
+    }
+
+    fn look(&self) {
+        let outcome = self.inner.outcome();
+        if outcome.is_some() {
+            self.outcome.send_replace(outcome);
+        }
+    }
+}
+
+impl Scheduler for Watched {
+    fn restored(&mut self, calls: &mut Calls, kept: Kept) {
+        self.inner.restored(calls, kept);
+        self.look();
+    }
+
+    fn registered(&mut self, calls: &mut Calls, framework: &FrameworkId, master: &MasterId) {
+        self.tell(News::Subscribed(framework.clone()));
+        self.inner.registered(calls, framework, master);
+    }
+
+    fn reregistered(&mut self, calls: &mut Calls, master: &MasterId) {
+        self.tell(News::Connected);
+        self.inner.reregistered(calls, master);
+    }
+
+    fn disconnected(&mut self, calls: &mut Calls) {
+        self.tell(News::Disconnected);
+        self.inner.disconnected(calls);
+    }
+
+    fn offers(&mut self, calls: &mut Calls, offers: Vec<Offer>) {
+        self.inner.offers(calls, offers);
+    }
+
+    fn rescinded(&mut self, calls: &mut Calls, offer: OfferId) {
+        self.inner.rescinded(calls, offer);
+    }
+
+    fn update(&mut self, calls: &mut Calls, status: TaskStatus) {
+        self.tell(News::Status(status.clone()));
+        self.inner.update(calls, status);
+        self.look();
+    }
+
+    fn failure(&mut self, calls: &mut Calls, failure: Failure) {
+        self.inner.failure(calls, failure);
+    }
+
+    fn error(&mut self, calls: &mut Calls, message: &str) {
+        self.inner.error(calls, message);
+        self.look();
+    }
+
+    fn timer(&mut self, calls: &mut Calls, token: u64) {
+        self.inner.timer(calls, token);
+        self.look();
+    }
+
+    fn acknowledges_itself(&self) -> bool {
+        self.inner.acknowledges_itself()
+    }
+}
