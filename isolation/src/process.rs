@@ -122,8 +122,8 @@ impl LaunchSpec {
             .process_group(0)
             .stdin(Stdio::null());
         command
-            .stdout(self.output(STDOUT)?)
-            .stderr(self.output(STDERR)?);
+            .stdout(self.output(&self.outputs[0])?)
+            .stderr(self.output(&self.outputs[1])?);
         if let Some(name) = &self.name {
             command.arg0(name);
         }

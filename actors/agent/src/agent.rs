@@ -112,6 +112,8 @@ struct Entry {
     executor_id: ExecutorId,
     /// The run that has it; none while it waits for a new run of its executor.
     run: Option<String>,
+    /// Tasks go to their executor in the order they came in.
+    order: u64,
     /// Whether the executor may have it.
     sent: bool,
     kill: Option<Kill>,

@@ -54,6 +54,9 @@ pub struct TaskRecord {
     pub info: TaskInfo,
     /// The run of its executor that has it; none while it waits for a new run.
     pub run: Option<String>,
+    /// Tasks go to their executor in this order.
+    #[serde(default)]
+    pub order: u64,
 }
 
 /// A run of an executor.

@@ -278,6 +278,7 @@ fn entry(record: TaskRecord) -> Entry {
         info: record.info,
         executor_id,
         run: record.run,
+        order: record.order,
         sent,
         kill: None,
     }

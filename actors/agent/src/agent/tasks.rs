@@ -7,6 +7,7 @@ use tepui_protocol::{
     Timestamp,
     messages::{agent, environment::ExecutorPlace, executor},
 };
+use tepui_runtime::AnyPid;
 use tepui_store::codec;
 
 use super::{Agent, Entry, Executor, Framework, Kill, Out, Phase, Standing, Verdict};
@@ -72,6 +73,7 @@ impl Agent {
             info: task,
             executor_id: executor_id.clone(),
             run: None,
+            order: self.next_order(),
             sent: false,
             kill: None,
         };
@@ -89,6 +91,17 @@ impl Agent {
             // The old run is ending; a new one follows it.
             Some(_) => self.persist_task(&id, &task_id, out),
         }
+    }
+
+    /// Larger than that of every task that is here.
+    fn next_order(&self) -> u64 {
+        let all = self
+            .frameworks
+            .values()
+            .flat_map(|framework| framework.tasks.values());
+        all.map(|entry| entry.order)
+            .max()
+            .map_or(0, |newest| newest + 1)
     }
 
     fn know_framework(&mut self, id: &FrameworkId, info: FrameworkInfo, out: &mut Out) {
@@ -132,9 +145,11 @@ impl Agent {
         if let Some(entry) = framework.tasks.get(task_id)
             && framework.info.checkpoint
         {
+            let (info, run) = (entry.info.clone(), entry.run.clone());
             let record = TaskRecord {
-                info: entry.info.clone(),
-                run: entry.run.clone(),
+                info,
+                run,
+                order: entry.order,
             };
             out.push(Effect::Write(codec::put(
                 records::task_key(id, task_id),
@@ -233,25 +248,37 @@ impl Agent {
 
     /// Gives a registered executor the tasks it has not got.
     pub(super) fn hand_over(&mut self, id: &FrameworkId, executor_id: &ExecutorId, out: &mut Out) {
-        let Some(framework) = self.frameworks.get_mut(id) else {
+        let Some(framework) = self.frameworks.get(id) else {
             return;
         };
         let Some(executor) = framework.executors.get(executor_id) else {
             return;
         };
-        let (Standing::Registered, Some(pid)) = (executor.standing, &executor.pid) else {
+        let (Standing::Registered, Some(pid)) = (executor.standing, executor.pid.clone()) else {
             return;
         };
-        for entry in framework.tasks.values_mut() {
+        let waiting = framework.tasks.iter().filter(|(task_id, entry)| {
             let ours =
                 entry.executor_id == *executor_id && entry.run.as_ref() == Some(&executor.run);
-            if ours && !entry.sent {
-                entry.sent = true;
-                let launch = ToExecutor::Launch(executor::Launch {
-                    task: entry.info.clone(),
-                });
-                out.push(Effect::Executor(pid.clone(), launch));
-            }
+            ours && !entry.sent && !self.is_over(id, task_id)
+        });
+        let mut waiting: Vec<_> = waiting
+            .map(|(id, entry)| (entry.order, id.clone()))
+            .collect();
+        waiting.sort();
+        for (_, task_id) in waiting {
+            self.send_task(id, &task_id, &pid, out);
+        }
+    }
+
+    fn send_task(&mut self, id: &FrameworkId, task_id: &TaskId, pid: &AnyPid, out: &mut Out) {
+        let framework = self.frameworks.get_mut(id);
+        if let Some(entry) = framework.and_then(|framework| framework.tasks.get_mut(task_id)) {
+            entry.sent = true;
+            let launch = ToExecutor::Launch(executor::Launch {
+                task: entry.info.clone(),
+            });
+            out.push(Effect::Executor(pid.clone(), launch));
         }
     }
 
