@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use figures::{CpuTime, cpu_time, criterion, per_op, record_ratio};
 use criterion::Criterion;
+use figures::{CpuTime, cpu_time, criterion, per_op, record_ratio};
 use tepui_runtime::{actix, prelude::*};
 use tokio::task::{LocalSet, yield_now};
 
@@ -56,7 +56,9 @@ impl Handler<Count> for Plain {
 }
 
 fn thread() -> (tokio::runtime::Runtime, LocalSet) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     (runtime.expect("a runtime"), LocalSet::new())
 }
 
@@ -94,12 +96,18 @@ fn tell_same_worker(c: &mut Criterion<CpuTime>) {
     let (runtime, local) = thread();
     let done = Arc::new(AtomicU64::new(0));
     let ours = local.block_on(&runtime, async {
-        node(None).await.spawn("sink", Ours(done.clone())).expect("a free name")
+        node(None)
+            .await
+            .spawn("sink", Ours(done.clone()))
+            .expect("a free name")
     });
     group.bench_function("tepui", |b| {
         b.iter_custom(|n| {
             let start = cpu_time();
-            local.block_on(&runtime, flood(n, &done, || ours.tell(Count(1)).expect("room")));
+            local.block_on(
+                &runtime,
+                flood(n, &done, || ours.tell(Count(1)).expect("room")),
+            );
             cpu_time() - start
         });
     });
@@ -112,7 +120,12 @@ fn tell_same_worker(c: &mut Criterion<CpuTime>) {
         });
     });
     group.finish();
-    record_ratio("actors/tell/same-worker", "tell_same_worker", "tepui", "actix");
+    record_ratio(
+        "actors/tell/same-worker",
+        "tell_same_worker",
+        "tepui",
+        "actix",
+    );
 }
 
 fn tell_across_workers(c: &mut Criterion<CpuTime>) {
@@ -121,12 +134,18 @@ fn tell_across_workers(c: &mut Criterion<CpuTime>) {
     let (runtime, local) = thread();
     let done = Arc::new(AtomicU64::new(0));
     let ours = local.block_on(&runtime, async {
-        node(Some(1)).await.spawn("sink", Ours(done.clone())).expect("a free name")
+        node(Some(1))
+            .await
+            .spawn("sink", Ours(done.clone()))
+            .expect("a free name")
     });
     group.bench_function("tepui", |b| {
         b.iter_custom(|n| {
             let start = cpu_time();
-            local.block_on(&runtime, flood(n, &done, || ours.tell(Count(1)).expect("room")));
+            local.block_on(
+                &runtime,
+                flood(n, &done, || ours.tell(Count(1)).expect("room")),
+            );
             cpu_time() - start
         });
     });
@@ -139,7 +158,12 @@ fn tell_across_workers(c: &mut Criterion<CpuTime>) {
         });
     });
     group.finish();
-    record_ratio("actors/tell/across-workers", "tell_across_workers", "tepui", "actix");
+    record_ratio(
+        "actors/tell/across-workers",
+        "tell_across_workers",
+        "tepui",
+        "actix",
+    );
 }
 
 /// A plain actix actor on a thread of its own.
@@ -161,7 +185,10 @@ fn ask_same_worker(c: &mut Criterion<CpuTime>) {
     let (runtime, local) = thread();
     let done = Arc::new(AtomicU64::new(0));
     let ours = local.block_on(&runtime, async {
-        node(None).await.spawn("sink", Ours(done.clone())).expect("a free name")
+        node(None)
+            .await
+            .spawn("sink", Ours(done.clone()))
+            .expect("a free name")
     });
     group.bench_function("tepui", |b| {
         b.iter_custom(|n| {
@@ -170,7 +197,9 @@ fn ask_same_worker(c: &mut Criterion<CpuTime>) {
             local.block_on(&runtime, async move {
                 let asking = tokio::task::spawn_local(async move {
                     for _ in 0..n {
-                        ours.ask(Count(1), Duration::from_secs(5)).await.expect("an answer");
+                        ours.ask(Count(1), Duration::from_secs(5))
+                            .await
+                            .expect("an answer");
                     }
                 });
                 asking.await.expect("no panic");
@@ -195,7 +224,12 @@ fn ask_same_worker(c: &mut Criterion<CpuTime>) {
         });
     });
     group.finish();
-    record_ratio("actors/ask/same-worker", "ask_same_worker", "tepui", "actix");
+    record_ratio(
+        "actors/ask/same-worker",
+        "ask_same_worker",
+        "tepui",
+        "actix",
+    );
 }
 
 fn main() {

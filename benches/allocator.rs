@@ -22,7 +22,10 @@ const FRAMEWORKS: u64 = 100;
 const ROLES: u64 = 10;
 
 fn cluster(agents: u64) -> (HierarchicalDrf, Vec<Resources>) {
-    let options = Options { agent_order: AgentOrder::Shuffled(1), ..Options::default() };
+    let options = Options {
+        agent_order: AgentOrder::Shuffled(1),
+        ..Options::default()
+    };
     let mut allocator = HierarchicalDrf::new(options);
     let master = MasterId::new("m").expect("an id");
     for n in 0..FRAMEWORKS {
@@ -32,7 +35,9 @@ fn cluster(agents: u64) -> (HierarchicalDrf, Vec<Resources>) {
         let id = FrameworkId::nth(&master, n);
         allocator.add_framework(&id, terms, &BTreeSet::new(), &BTreeMap::new());
     }
-    let total: Resources = "cpus:16;mem:65536;disk:100000;ports:[31000-32000]".parse().expect("text");
+    let total: Resources = "cpus:16;mem:65536;disk:100000;ports:[31000-32000]"
+        .parse()
+        .expect("text");
     for n in 0..agents {
         let info = AgentInfo {
             id: Some(AgentId::nth(&master, n)),
@@ -43,7 +48,10 @@ fn cluster(agents: u64) -> (HierarchicalDrf, Vec<Resources>) {
         let id = AgentId::nth(&master, n);
         allocator.add_agent(&id, &info, total.clone(), &BTreeMap::new());
     }
-    (allocator, vec![total; usize::try_from(agents).expect("a small number")])
+    (
+        allocator,
+        vec![total; usize::try_from(agents).expect("a small number")],
+    )
 }
 
 fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
@@ -67,7 +75,12 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
     });
     let least: Resources = "cpus:0.01;mem:32".parse().expect("text");
     group.bench_function("scan", |b| {
-        b.iter(|| totals.iter().filter(|total| black_box(total).contains(&least)).count());
+        b.iter(|| {
+            totals
+                .iter()
+                .filter(|total| black_box(total).contains(&least))
+                .count()
+        });
     });
     group.finish();
     let (Some(ours), Some(scan)) = (median_ns(&name, "tepui"), median_ns(&name, "scan")) else {
@@ -75,8 +88,18 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
     };
     let per = agents as f64;
     let baseline = format!("bare scan {:.0} ns an agent", scan / per);
-    record(&format!("allocator/offers/{agents}-agents/rate"), per * 1e9 / ours, "offers/s", &baseline);
-    record(&format!("allocator/offers/{agents}-agents/vs-scan"), ours / scan, "ratio", &baseline);
+    record(
+        &format!("allocator/offers/{agents}-agents/rate"),
+        per * 1e9 / ours,
+        "offers/s",
+        &baseline,
+    );
+    record(
+        &format!("allocator/offers/{agents}-agents/vs-scan"),
+        ours / scan,
+        "ratio",
+        &baseline,
+    );
 }
 
 fn main() {

@@ -25,7 +25,9 @@ pub struct CpuTime;
 
 /// The CPU time that this process has used.
 pub fn cpu_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("Linux has this clock").into()
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .expect("Linux has this clock")
+        .into()
 }
 
 impl Measurement for CpuTime {
@@ -77,7 +79,10 @@ pub fn criterion() -> Criterion<CpuTime> {
 /// The median of a benchmark of this run, in nanoseconds an operation; `None` if it was filtered
 /// out on the command line.
 pub fn median_ns(group: &str, bench: &str) -> Option<f64> {
-    let path = target_dir().join("criterion").join(group.replace('/', "_")).join(bench);
+    let path = target_dir()
+        .join("criterion")
+        .join(group.replace('/', "_"))
+        .join(bench);
     let text = fs::read_to_string(path.join("new/estimates.json")).ok()?;
     let estimates: serde_json::Value = serde_json::from_str(&text).ok()?;
     estimates["median"]["point_estimate"].as_f64()
@@ -86,7 +91,9 @@ pub fn median_ns(group: &str, bench: &str) -> Option<f64> {
 /// Appends a figure.
 pub fn record(name: &str, value: f64, unit: &str, baseline: &str) {
     println!("figure: {name} = {value:.3} {unit} (beside {baseline})");
-    let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let commit = Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .output();
     let commit = commit.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     let figure = json!({
         "name": name, "value": value, "unit": unit, "baseline": baseline,
@@ -100,7 +107,9 @@ pub fn record(name: &str, value: f64, unit: &str, baseline: &str) {
 
 /// Records the medians of `ours` and `theirs`, and their ratio.
 pub fn record_ratio(name: &str, group: &str, ours: &str, theirs: &str) {
-    let (Some(a), Some(b)) = (median_ns(group, ours), median_ns(group, theirs)) else { return };
+    let (Some(a), Some(b)) = (median_ns(group, ours), median_ns(group, theirs)) else {
+        return;
+    };
     let baseline = format!("{theirs} {b:.0} ns");
     record(&format!("{name}/cpu"), a, "ns/op", &baseline);
     record(&format!("{name}/vs-{theirs}"), a / b, "ratio", &baseline);

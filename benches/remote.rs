@@ -38,7 +38,10 @@ struct Load {
 
 impl Load {
     fn new(n: u64) -> Self {
-        Self { n, payload: vec![7; 100] }
+        Self {
+            n,
+            payload: vec![7; 100],
+        }
     }
 }
 
@@ -60,7 +63,10 @@ impl Handler<Load> for Sink {
 accepts!(Sink: Load);
 
 fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 /// A way to send loads and to wait for their arrival.
@@ -81,7 +87,10 @@ impl Link for OurLink {
     }
 
     async fn ask(&mut self, load: Load) -> u64 {
-        self.sink.ask(load, Duration::from_secs(5)).await.expect("an answer")
+        self.sink
+            .ask(load, Duration::from_secs(5))
+            .await
+            .expect("an answer")
     }
 }
 
@@ -109,7 +118,10 @@ impl Link for RawLink {
     }
 
     async fn flush(&mut self) {
-        self.stream.write_all(&self.buffer).await.expect("the socket is up");
+        self.stream
+            .write_all(&self.buffer)
+            .await
+            .expect("the socket is up");
         self.buffer.clear();
     }
 
@@ -141,8 +153,16 @@ async fn serve_raw(mut stream: TcpStream, arrived: Arc<AtomicU64>) {
 
 async fn our_link(arrived: Arc<AtomicU64>) -> (OurLink, Node) {
     let addr = || "127.0.0.1:0".parse().expect("an address");
-    let there = Node::builder(addr()).workers(1).start().await.expect("a node");
-    let here = Node::builder(addr()).workers(1).start().await.expect("a node");
+    let there = Node::builder(addr())
+        .workers(1)
+        .start()
+        .await
+        .expect("a node");
+    let here = Node::builder(addr())
+        .workers(1)
+        .start()
+        .await
+        .expect("a node");
     let sink = there.spawn("sink", Sink(arrived)).expect("a free name");
     let sink = here.bind(sink.as_any());
     (OurLink { _here: here, sink }, there)
@@ -153,7 +173,9 @@ async fn raw_link(arrived: Arc<AtomicU64>) -> RawLink {
     std::thread::spawn(move || {
         runtime().block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            sender.send(listener.local_addr().expect("an address")).expect("the bench waits");
+            sender
+                .send(listener.local_addr().expect("an address"))
+                .expect("the bench waits");
             let (stream, _) = listener.accept().await.expect("a connection");
             stream.set_nodelay(true).expect("a TCP socket");
             serve_raw(stream, arrived).await;
@@ -162,7 +184,10 @@ async fn raw_link(arrived: Arc<AtomicU64>) -> RawLink {
     let addr = receiver.recv().expect("the server started");
     let stream = TcpStream::connect(addr).await.expect("the server listens");
     stream.set_nodelay(true).expect("a TCP socket");
-    RawLink { stream, buffer: Vec::with_capacity(2 * BATCH) }
+    RawLink {
+        stream,
+        buffer: Vec::with_capacity(2 * BATCH),
+    }
 }
 
 /// Tells a second, and CPU nanoseconds a tell of both ends; medians.
@@ -216,13 +241,23 @@ fn main() {
     let baseline = format!("raw socket {raw_rate:.0}/s, {raw_cpu:.0} ns CPU of both ends");
     record("remote/tell-100B/rate", rate, "messages/s", &baseline);
     record("remote/tell-100B/cpu", cpu, "ns/op", &baseline);
-    record("remote/tell-100B/cpu/vs-raw", cpu / raw_cpu, "ratio", &baseline);
+    record(
+        "remote/tell-100B/cpu/vs-raw",
+        cpu / raw_cpu,
+        "ratio",
+        &baseline,
+    );
 
     let (raw_pings, our_pings) = (pings(&runtime, &mut raw), pings(&runtime, &mut ours));
     for (name, q) in [("p50", 0.5), ("p99", 0.99)] {
         let (ours, raw) = (quantile(&our_pings, q), quantile(&raw_pings, q));
         let baseline = format!("raw socket {raw:.1} us");
         record(&format!("remote/ping-pong/{name}"), ours, "us", &baseline);
-        record(&format!("remote/ping-pong/{name}/vs-raw"), ours / raw, "ratio", &baseline);
+        record(
+            &format!("remote/ping-pong/{name}/vs-raw"),
+            ours / raw,
+            "ratio",
+            &baseline,
+        );
     }
 }
