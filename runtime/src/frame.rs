@@ -21,7 +21,11 @@ pub(crate) use self::{
     encode::{encode_control, encode_frame},
     wire::{Control, Hello, Preamble, Wire},
 };
-use crate::{error::Undeliverable, exit::ExitReason, pid::AnyPid};
+use crate::{
+    error::Undeliverable,
+    exit::ExitReason,
+    pid::{AnyPid, NodeAddr},
+};
 
 /// A message in its travelling form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +71,14 @@ impl Frame {
             self,
             Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. }
         )
+    }
+
+    /// The frame as the node `own` would have read it.
+    pub(crate) fn arrived_at(mut self, own: &NodeAddr) -> Self {
+        if let Frame::Tell(parcel) | Frame::Ask { parcel, .. } = &mut self {
+            parcel.to = parcel.to.at(own.clone());
+        }
+        self
     }
 
     /// At most how many bytes the frame takes on the wire, exact to a few dozen.

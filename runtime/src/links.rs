@@ -26,8 +26,9 @@
 //! and the numbers of the frames keep the order. A frame that was written is kept until the peer
 //! says that it has arrived.
 //!
-//! A node may be reached by several addresses (`localhost:5050`, `127.0.0.1:5050`). Its Hello says
-//! which is its own; from then on they share one link, and a loss is reported for each.
+//! A node may be reached by several addresses (`localhost:5050`, `127.0.0.1:5050`), also by itself.
+//! Its Hello says which is its own; from then on they share one link, and a loss is reported for
+//! each.
 //!
 //! Where to read on: [`Links`] is what the node uses, `driver` has the states, `life` the numbers,
 //! `connection` the reading and writing, `handshake` the beginning, `outbox` the bounds.
@@ -170,6 +171,16 @@ impl Default for LinkConfig {
     }
 }
 
+impl LinkConfig {
+    /// With signs of life often enough for the patience with silence.
+    fn sane(self) -> Self {
+        Self {
+            heartbeat: self.heartbeat.min(self.lost_after / 4),
+            ..self
+        }
+    }
+}
+
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -246,7 +257,7 @@ impl Links {
         if matches!(own.host(), "0.0.0.0" | "[::]") {
             return Err(BindError::Unspecified { addr: own });
         }
-        let core = Arc::new(Core::new(own, config, transport));
+        let core = Arc::new(Core::new(own, config.sane(), transport));
         let listener = Mutex::new(Some(listener));
         Ok(Links(Arc::new(Guard {
             core,

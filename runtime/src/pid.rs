@@ -151,6 +151,14 @@ impl AnyPid {
         }
     }
 
+    /// The same actor, at another address of its node.
+    pub(crate) fn at(&self, node: NodeAddr) -> Self {
+        Self {
+            node,
+            ..self.clone()
+        }
+    }
+
     /// The actor's name on its node.
     pub fn name(&self) -> &str {
         &self.name

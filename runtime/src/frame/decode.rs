@@ -48,7 +48,8 @@ pub(crate) enum FrameError {
 pub(crate) struct Decoder {
     own: NodeAddr,
     limit: usize,
-    names: Names,
+    actors: Names,
+    messages: Names,
 }
 
 impl Decoder {
@@ -57,7 +58,8 @@ impl Decoder {
         Self {
             own,
             limit,
-            names: Names::default(),
+            actors: Names::new(is_name),
+            messages: Names::new(|_| true),
         }
     }
 
@@ -139,11 +141,15 @@ impl Decoder {
         };
         let incarnation = header.u64("incarnation")?;
         let version = header.u16("version")?;
-        let to = self.names.intern(header.text("actor name")?);
-        if !is_name(&to) {
-            return Err(body.corrupt("actor name"));
-        }
-        let name = self.names.intern(header.text("message name")?);
+        let (to, name) = (
+            header.counted("actor name")?,
+            header.counted("message name")?,
+        );
+        let to = self.actors.intern(to).ok_or(body.corrupt("actor name"))?;
+        let name = self
+            .messages
+            .intern(name)
+            .ok_or(body.corrupt("message name"))?;
         let to = AnyPid::of_incarnation(to, self.own.clone(), incarnation);
         Ok(Parcel {
             to,
@@ -225,14 +231,16 @@ impl<'a> Body<'a> {
         self.array(part).map(u64::from_be_bytes)
     }
 
-    fn text(&mut self, part: &'static str) -> Result<&'a str, FrameError> {
+    /// Bytes after their number.
+    fn counted(&mut self, part: &'static str) -> Result<&'a [u8], FrameError> {
         let length = self.u16(part)?;
-        let bytes = self.take(length.into(), part)?;
-        std::str::from_utf8(bytes).map_err(|_| self.corrupt(part))
+        self.take(length.into(), part)
     }
 
     fn pid(&mut self) -> Result<AnyPid, FrameError> {
-        self.text("PID")?.parse().map_err(|_| self.corrupt("PID"))
+        let text = std::str::from_utf8(self.counted("PID")?).ok();
+        text.and_then(|text| text.parse().ok())
+            .ok_or(self.corrupt("PID"))
     }
 
     fn map<T: DeserializeOwned>(&mut self, part: &'static str) -> Result<T, FrameError> {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{frame::Preamble, pid::NodeAddr, transport::Transport};
 
-/// Different warnings that are remembered, so as not to repeat them.
+/// Different warnings, at most; each is given once, so that nobody can fill the log.
 const WARNINGS_MAX: usize = 1024;
 
 /// The shared part. See the module.
@@ -80,16 +80,13 @@ impl Core {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Warns, unless the same was said before.
+    /// Warns, unless the same was said before or much else was.
     pub(super) fn warn_once(&self, line: &str) {
         let mut warned = locked(&self.warned);
-        if warned.contains(line) {
-            tracing::debug!("{line}");
-        } else {
+        if warned.len() < WARNINGS_MAX && warned.insert(line.to_owned()) {
             tracing::warn!("{line}");
-            if warned.len() < WARNINGS_MAX {
-                warned.insert(line.to_owned());
-            }
+        } else {
+            tracing::debug!("{line}");
         }
     }
 

@@ -6,7 +6,8 @@ use std::{future::pending, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 
@@ -24,6 +25,8 @@ use super::{
 
 /// Connections of one life, at most. More than two only come from a peer that errs.
 const CONNECTIONS_MAX: usize = 4;
+/// Frames that come in again at a time, when a node sends to itself.
+const LOOP_FRAMES: usize = 64;
 /// How long a connection stays open for the peer to read why it was closed.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -149,18 +152,53 @@ impl Driver {
     }
 
     async fn on_failure(&mut self, failure: DialFailure) {
-        let DialFailure {
-            loss,
-            refused,
-            usurped,
-            problem,
-        } = failure;
-        tracing::debug!("{problem}");
+        tracing::debug!("{}", failure.problem);
+        if failure.itself {
+            self.bury(Loss::NodeDown, &failure.problem, Queued::Keep)
+                .await;
+            return self.loop_back().await;
+        }
         let Some(mending) = &mut self.mending else {
-            return self.give_up(loss, &problem);
+            return self.give_up(failure.loss, &failure.problem);
         };
-        if usurped || mending.failed(Instant::now(), refused) {
-            self.bury(Loss::NodeDown, &problem, Queued::GiveUp).await;
+        if failure.usurped || mending.failed(Instant::now(), failure.refused) {
+            self.bury(Loss::NodeDown, &failure.problem, Queued::GiveUp)
+                .await;
+        }
+    }
+
+    /// The address is this node's own: what is sent there comes in again, until the node stops.
+    async fn loop_back(&mut self) {
+        let (own, incarnation) = (self.core.own.clone(), self.core.config.incarnation);
+        let itself = PeerId {
+            addr: own,
+            incarnation,
+        };
+        let wake = Arc::new(Notify::new());
+        self.peer.outbox.route_to(wake.clone());
+        let mut batch = Vec::new();
+        while let Some(inbound) = self.core.inbound() {
+            self.peer.outbox.take(&mut batch, LOOP_FRAMES, usize::MAX);
+            let idle = batch.is_empty();
+            for frame in batch.drain(..) {
+                if let Some(room) = inbound.on_frame(&itself, frame.arrived_at(&itself.addr)) {
+                    room.await;
+                }
+            }
+            drop(inbound);
+            if idle {
+                tokio::select! {
+                    biased;
+                    event = self.events.recv() => match event {
+                        Some(Event::Stop(done)) => return self.stop(done).await,
+                        Some(_) => {}
+                        None => return,
+                    },
+                    () = wake.notified() => {}
+                }
+            } else {
+                yield_now().await;
+            }
         }
     }
 

@@ -95,64 +95,65 @@ pub(super) struct DialFailure {
     pub(super) refused: bool,
     /// Something else lives at the address.
     pub(super) usurped: bool,
+    /// The address is one of this node's own.
+    pub(super) itself: bool,
     pub(super) problem: String,
 }
 
 impl DialFailure {
     pub(super) fn connect(addr: &NodeAddr, error: &io::Error) -> Self {
-        let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-        let loss = if refused {
-            Loss::NodeDown
-        } else {
-            Loss::Unreachable
-        };
         let problem = format!("cannot connect to {addr}: {}", plain(error));
-        Self {
-            loss,
-            refused,
-            usurped: false,
-            problem,
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::refused(problem),
+            _ => Self::unreachable(problem),
         }
     }
 
     pub(super) fn no_answer(addr: &NodeAddr, limit: Duration) -> Self {
-        let problem = format!("cannot connect to {addr}: no answer within {limit:?}");
-        Self {
-            loss: Loss::Unreachable,
-            refused: false,
-            usurped: false,
-            problem,
-        }
+        Self::unreachable(format!(
+            "cannot connect to {addr}: no answer within {limit:?}"
+        ))
     }
 
     pub(super) fn silent(addr: &NodeAddr, limit: Duration) -> Self {
-        let problem = format!(
+        Self::unreachable(format!(
             "peer {addr} took the connection but did not introduce itself within {limit:?}"
-        );
-        Self {
-            loss: Loss::Unreachable,
-            refused: false,
-            usurped: false,
-            problem,
-        }
+        ))
     }
 
     pub(super) fn handshake(core: &Core, addr: &NodeAddr, problem: &Problem) -> Self {
         let line = problem.of(addr);
+        let itself = matches!(problem, Problem::Itself { .. });
         if problem.is_end() {
-            return Self {
-                loss: Loss::NodeDown,
-                refused: true,
-                usurped: false,
-                problem: line,
-            };
+            return Self::refused(line);
         }
-        core.warn_once(&line);
+        if !itself {
+            core.warn_once(&line);
+        }
         Self {
-            loss: Loss::NodeDown,
-            refused: false,
             usurped: true,
-            problem: line,
+            refused: false,
+            itself,
+            ..Self::refused(line)
+        }
+    }
+
+    fn refused(problem: String) -> Self {
+        let (loss, refused) = (Loss::NodeDown, true);
+        Self {
+            loss,
+            refused,
+            usurped: false,
+            itself: false,
+            problem,
+        }
+    }
+
+    fn unreachable(problem: String) -> Self {
+        Self {
+            loss: Loss::Unreachable,
+            refused: false,
+            ..Self::refused(problem)
         }
     }
 }

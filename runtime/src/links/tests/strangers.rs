@@ -276,7 +276,7 @@ async fn a_connection_that_never_started_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_is_told_when_it_dials_itself_or_its_double() {
+async fn a_node_reaches_itself_by_another_name_and_is_told_of_its_double() {
     let network = MemoryNetwork::new();
     let own: NodeAddr = "same:1".parse().unwrap();
     let bind = |addr: &str, incarnation| {
@@ -294,20 +294,41 @@ async fn a_node_is_told_when_it_dials_itself_or_its_double() {
     };
     let a = bind("a:1", 1).await;
     let _b = bind("b:1", 2).await;
-    for (to, expected) in [
-        ("a:1", "peer a:1 is this node itself; its address is same:1"),
-        (
-            "b:1",
-            "peer b:1 has the address of this node, same:1; give each node an address of its own",
-        ),
-    ] {
-        let before = a.inbox.undelivered().len();
-        a.links.send(&to.parse().unwrap(), tell(1)).unwrap();
-        a.inbox
-            .until(|inbox| inbox.undelivered().len() > before)
-            .await;
-        assert_eq!(a.inbox.undelivered()[before].2, expected);
+    a.links.send(&"b:1".parse().unwrap(), tell(1)).unwrap();
+    a.inbox.until(|inbox| !inbox.undelivered().is_empty()).await;
+    assert_eq!(
+        a.inbox.undelivered()[0].2,
+        "peer b:1 has the address of this node, same:1; give each node an address of its own"
+    );
+    for number in 0..1000 {
+        a.links.send(&"a:1".parse().unwrap(), tell(number)).unwrap();
+        if number == 500 {
+            a.inbox.until_numbers(500).await;
+        }
     }
+    a.inbox.until_numbers(1000).await;
+    assert!(a.inbox.numbers().into_iter().eq(0..1000));
+    assert_eq!(
+        a.inbox.numbers_by_sender().into_keys().collect::<Vec<_>>(),
+        [a.id(1)]
+    );
+    within(a.links.shutdown()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_are_frequent_enough_for_the_patience() {
+    let network = MemoryNetwork::new();
+    let hasty = |incarnation| LinkConfig {
+        lost_after: Duration::from_millis(800),
+        ..life(incarnation)
+    };
+    let a = TestNode::on(&network, "a:1", hasty(1)).await;
+    let b = TestNode::on(&network, "b:1", hasty(2)).await;
+    a.count(&b, 0..1);
+    sleep_until(Instant::now() + Duration::from_secs(60)).await;
+    assert!(a.inbox.losses().is_empty() && b.inbox.losses().is_empty());
+    let connections = a.links.0.core.next_connection() - 1;
+    assert_eq!(connections, 1);
 }
 
 #[tokio::test]
