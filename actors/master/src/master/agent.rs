@@ -38,8 +38,8 @@ pub(crate) struct Agent {
     pub(crate) offered: Resources,
     /// Pings sent since it answered last.
     pub(crate) unanswered_pings: u32,
-    /// Kills asked for while it was away.
-    pub(crate) pending_kills: BTreeMap<TaskKey, Option<KillPolicy>>,
+    /// Kills asked for, of tasks that have not ended.
+    pub(crate) kills: BTreeMap<TaskKey, Option<KillPolicy>>,
 }
 
 impl Agent {
@@ -59,7 +59,7 @@ impl Agent {
             used: BTreeMap::new(),
             offered: Resources::new(),
             unanswered_pings: 0,
-            pending_kills: BTreeMap::new(),
+            kills: BTreeMap::new(),
         }
     }
 

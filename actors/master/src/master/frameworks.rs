@@ -284,7 +284,7 @@ impl Master {
             agent.used.remove(id);
             agent.tasks.retain(|(owner, _)| owner != id);
             agent.executors.retain(|(owner, _), _| owner != id);
-            agent.pending_kills.retain(|(owner, _), _| owner != id);
+            agent.kills.retain(|(owner, _), _| owner != id);
             if let Some(pid) = agent.connected() {
                 out.push(tell(
                     pid,

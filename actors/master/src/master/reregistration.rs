@@ -10,7 +10,7 @@ use tepui_protocol::{
     AgentId, Capability, FrameworkId, FrameworkInfo, Reason, Source, TaskState, TaskStatus,
     Timestamp,
     messages::{
-        agent::{KillTask, Register, Reregister, Reregistered, ShutdownFramework},
+        agent::{Register, Reregister, Reregistered, ShutdownFramework},
         operator::AgentStanding,
     },
     task::Task,
@@ -21,6 +21,7 @@ use super::{
     Agent, Framework, Master, TaskKey, after,
     agents::{check, refuse},
     metrics, registry,
+    tasks::kill_task,
 };
 use crate::effects::{Effect, Effects, Timer, tell};
 
@@ -73,7 +74,7 @@ impl Master {
         for framework_id in ended {
             out.push(tell(&pid, ShutdownFramework { framework_id }));
         }
-        self.send_pending_kills(&id, out);
+        self.repeat_kills(&id, out);
         self.start_pings(&id, out);
         self.offer_anew(&id, out);
     }
@@ -267,21 +268,15 @@ impl Master {
         }
     }
 
-    fn send_pending_kills(&mut self, id: &AgentId, out: &mut Effects) {
+    /// Asks once more for what was to be killed when the link broke.
+    fn repeat_kills(&mut self, id: &AgentId, out: &mut Effects) {
         let Some(agent) = self.agents.get_mut(id) else {
             return;
         };
-        let kills = std::mem::take(&mut agent.pending_kills);
+        agent.kills.retain(|key, _| agent.tasks.contains(key));
         let Some(pid) = agent.connected() else { return };
-        for ((framework_id, task_id), kill_policy) in kills {
-            out.push(tell(
-                pid,
-                KillTask {
-                    framework_id,
-                    task_id,
-                    kill_policy,
-                },
-            ));
+        for (key, kill_policy) in &agent.kills {
+            out.push(tell(pid, kill_task(key, *kill_policy)));
         }
     }
 

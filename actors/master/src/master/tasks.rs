@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tepui_protocol::{
-    AgentId, Capability, FrameworkId, Offer, Operation, Reason, Resources, Role, Source, TaskId,
-    TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, Capability, FrameworkId, KillPolicy, Offer, Operation, Reason, Resources, Role,
+    Source, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
     messages::{
         agent::{KillTask, RunTask},
         scheduler::{Accept, Kill},
@@ -247,31 +247,24 @@ impl Master {
         self.kill(&key, call.kill_policy, out);
     }
 
-    /// Passes a kill on to the task's agent, now or when the agent is back.
+    /// Passes a kill on to the task's agent, and again when the agent comes back before the task has
+    /// ended.
     pub(super) fn kill(
         &mut self,
         key: &TaskKey,
-        kill_policy: Option<tepui_protocol::KillPolicy>,
+        kill_policy: Option<KillPolicy>,
         out: &mut Effects,
     ) {
-        let Some(task) = self.task(key).filter(|task| !task.state.is_terminal()) else {
+        let task = self.task(key).filter(|task| !task.state.is_terminal());
+        let Some(agent_id) = task.map(|task| task.info.agent_id.clone()) else {
             return;
         };
-        let agent_id = task.info.agent_id.clone();
         let Some(agent) = self.agents.get_mut(&agent_id) else {
             return;
         };
-        let (framework_id, task_id) = key.clone();
-        match agent.connected() {
-            Some(pid) => out.push(tell(
-                pid,
-                KillTask {
-                    framework_id,
-                    task_id,
-                    kill_policy,
-                },
-            )),
-            None => _ = agent.pending_kills.insert(key.clone(), kill_policy),
+        agent.kills.insert(key.clone(), kill_policy);
+        if let Some(pid) = agent.connected() {
+            out.push(tell(pid, kill_task(key, kill_policy)));
         }
     }
 
@@ -313,6 +306,9 @@ impl Master {
             self.metrics.count(counter);
         }
         let (agent_id, resources) = (task.info.agent_id.clone(), task.info.resources.clone());
+        if let Some(agent) = self.agents.get_mut(&agent_id) {
+            agent.kills.remove(key);
+        }
         self.release(&key.0, &agent_id, resources, out);
     }
 
@@ -350,7 +346,7 @@ impl Master {
         };
         if let Some(agent) = self.agents.get_mut(&task.info.agent_id) {
             agent.tasks.remove(key);
-            agent.pending_kills.remove(key);
+            agent.kills.remove(key);
         }
         framework.completed.insert(key.1.clone(), task);
     }
@@ -367,4 +363,12 @@ fn refusal(
         TaskStatus::new(task.id.clone(), state, Source::Master, now).because(reason, message);
     status.agent_id = Some(task.agent_id.clone());
     status
+}
+
+pub(super) fn kill_task((framework_id, task_id): &TaskKey, policy: Option<KillPolicy>) -> KillTask {
+    KillTask {
+        framework_id: framework_id.clone(),
+        task_id: task_id.clone(),
+        kill_policy: policy,
+    }
 }

@@ -358,7 +358,7 @@ fn the_last_acknowledgement_is_passed_on_even_if_the_task_is_forgotten() {
 }
 
 #[test]
-fn a_kill_is_passed_on_now_or_when_the_agent_is_back() {
+fn a_kill_is_passed_on_now_and_again_when_the_agent_is_back() {
     let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
     let kill = Kill {
         framework_id: task.framework_id.clone(),
@@ -383,6 +383,21 @@ fn a_kill_is_passed_on_now_or_when_the_agent_is_back() {
         std::slice::from_ref(&task),
     );
     assert!(killed(&cluster.letters_to(&pid("a", 2))));
+    cluster.exit(&pid("a", 2));
+    cluster.reregister(
+        "a",
+        &task.info.agent_id.clone(),
+        3,
+        std::slice::from_ref(&task),
+    );
+    assert!(
+        killed(&cluster.letters_to(&pid("a", 3))),
+        "the link may have lost it"
+    );
+    cluster.update(&task, TaskState::Killed, TaskState::Killed);
+    cluster.exit(&pid("a", 3));
+    cluster.reregister("a", &task.info.agent_id.clone(), 4, &[]);
+    assert!(!killed(&cluster.letters_to(&pid("a", 4))));
 }
 
 #[test]
