@@ -1,6 +1,8 @@
 //! The agent and executor actors together, on a paused clock and a network in memory: only
 //! processes are scripted.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/master.rs"]
 mod master;
 #[path = "support/scripted.rs"]

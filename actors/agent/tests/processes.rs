@@ -3,6 +3,8 @@
 //! This test program is its own executor: the agent starts it again with the arguments that run
 //! only [`executor_process`].
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/master.rs"]
 mod master;
 

@@ -1,5 +1,7 @@
 //! The executor's processes for real: commands, exit statuses, signals, environment.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use tepui_executor::{Processes, StartProcess, Started, SystemProcesses};

@@ -321,11 +321,13 @@ fn launch(effects: &[Effect]) -> Option<&ExecutorLaunch> {
 
 /// The updates that are sent to the master.
 fn sent(effects: &[Effect]) -> Vec<&agent::StatusUpdate> {
-    let update = |effect| match effect {
-        &Effect::Master(ToMaster::StatusUpdate(ref update)) => Some(update),
-        _ => None,
-    };
-    effects.iter().filter_map(update).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Master(ToMaster::StatusUpdate(update)) => Some(update),
+            _ => None,
+        })
+        .collect()
 }
 
 fn states(effects: &[Effect]) -> Vec<TaskState> {
@@ -348,11 +350,13 @@ fn verdict(effects: &[Effect]) -> (TaskState, Option<Reason>, String) {
 }
 
 fn to_executors(effects: &[Effect]) -> Vec<&ToExecutor> {
-    let message = |effect| match effect {
-        &Effect::Executor(_, ref message) => Some(message),
-        _ => None,
-    };
-    effects.iter().filter_map(message).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Executor(_, message) => Some(message),
+            _ => None,
+        })
+        .collect()
 }
 
 fn launches_of(effects: &[Effect]) -> Vec<&str> {
@@ -398,11 +402,13 @@ fn retry(effects: &[Effect]) -> Option<(Duration, Timer)> {
 }
 
 fn registrations(effects: &[Effect]) -> Vec<&ToMaster> {
-    let registration = |effect| match effect {
-        &Effect::Master(ref m @ (ToMaster::Register(_) | ToMaster::Reregister(_))) => Some(m),
-        _ => None,
-    };
-    effects.iter().filter_map(registration).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Master(m @ (ToMaster::Register(_) | ToMaster::Reregister(_))) => Some(m),
+            _ => None,
+        })
+        .collect()
 }
 
 fn stops(effects: &[Effect]) -> Option<&Stop> {

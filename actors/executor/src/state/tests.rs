@@ -136,11 +136,13 @@ impl Bench {
 
 /// The statuses that are sent to the agent.
 fn updates(effects: &[Effect]) -> Vec<&TaskStatus> {
-    let update = |effect| match effect {
-        &Effect::Update(_, ref update) => Some(&update.status),
-        _ => None,
-    };
-    effects.iter().filter_map(update).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Update(_, update) => Some(&update.status),
+            _ => None,
+        })
+        .collect()
 }
 
 fn states(effects: &[Effect]) -> Vec<TaskState> {
@@ -159,11 +161,13 @@ fn signals(effects: &[Effect]) -> Vec<Signal> {
 }
 
 fn timers(effects: &[Effect]) -> Vec<(Duration, &Timer)> {
-    let timer = |effect| match effect {
-        &Effect::Timer { after, ref timer } => Some((after, timer)),
-        _ => None,
-    };
-    effects.iter().filter_map(timer).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Timer { after, timer } => Some((*after, timer)),
+            _ => None,
+        })
+        .collect()
 }
 
 fn stops(effects: &[Effect]) -> bool {

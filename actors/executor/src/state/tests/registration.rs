@@ -5,11 +5,13 @@ use tepui_isolation::Ended;
 use super::*;
 
 fn registers(effects: &[Effect]) -> Vec<(&AnyPid, &executor::Register)> {
-    let register = |effect| match effect {
-        &Effect::Register(ref agent, ref register) => Some((agent, register)),
-        _ => None,
-    };
-    effects.iter().filter_map(register).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Register(agent, register) => Some((agent, register)),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
