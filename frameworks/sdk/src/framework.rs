@@ -175,20 +175,27 @@ pub fn local_address(master: &NodeAddr) -> Result<NodeAddr, FrameworkError> {
 /// Runs a framework as a program: takes the master's address from the command line
 /// (`[--master] HOST:PORT`) or `TEPUI_MASTER`, and ends when the scheduler stops.
 pub fn main(info: FrameworkInfo, scheduler: impl Scheduler) -> ExitCode {
-    let run = || -> Result<(), FrameworkError> {
+    run_blocking(async move {
         let master = master_from(std::env::args().skip(1), std::env::var("TEPUI_MASTER").ok())?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| FrameworkError::Failed {
-                message: error.to_string(),
-            })?;
-        runtime.block_on(run_to_end(master, info, scheduler))
+        run_to_end(master, info, scheduler).await
+    })
+}
+
+/// Runs a program's future to its end, and prints its error.
+pub(crate) fn run_blocking<E: std::error::Error + 'static>(
+    program: impl Future<Output = Result<(), E>>,
+) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result: Result<(), Box<dyn std::error::Error>> = match runtime {
+        Ok(runtime) => runtime.block_on(program).map_err(Into::into),
+        Err(error) => Err(error.into()),
     };
-    match run() {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_causes(&error));
+            eprintln!("error: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -26,7 +26,7 @@ pub mod testkit;
 pub use address::{InvalidMaster, parse_master};
 pub use calls::{Call, Calls, End};
 pub use driver::Timing;
-//EXEC
+pub use executor::Executor;
 pub use framework::{FrameworkError, Handle, Options, local_address, main, run, run_with};
 pub use scheduler::{Kept, Scheduler};
 pub use tepui_protocol as protocol;
