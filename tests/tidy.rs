@@ -14,11 +14,36 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("tepui-store", &[]),
     ("tepui-allocator", &["tepui-protocol"]),
     ("tepui-isolation", &["tepui-protocol"]),
-    ("tepui-framework", &["tepui-runtime", "tepui-protocol", "tepui-store"]),
-    ("tepui-batch", &["tepui-framework", "tepui-runtime", "tepui-protocol"]),
-    ("tepui-master", &["tepui-runtime", "tepui-protocol", "tepui-store", "tepui-allocator"]),
-    ("tepui-agent", &["tepui-runtime", "tepui-protocol", "tepui-store", "tepui-isolation"]),
-    ("tepui-executor", &["tepui-runtime", "tepui-protocol", "tepui-isolation"]),
+    (
+        "tepui-framework",
+        &["tepui-runtime", "tepui-protocol", "tepui-store"],
+    ),
+    (
+        "tepui-batch",
+        &["tepui-framework", "tepui-runtime", "tepui-protocol"],
+    ),
+    (
+        "tepui-master",
+        &[
+            "tepui-runtime",
+            "tepui-protocol",
+            "tepui-store",
+            "tepui-allocator",
+        ],
+    ),
+    (
+        "tepui-agent",
+        &[
+            "tepui-runtime",
+            "tepui-protocol",
+            "tepui-store",
+            "tepui-isolation",
+        ],
+    ),
+    (
+        "tepui-executor",
+        &["tepui-runtime", "tepui-protocol", "tepui-isolation"],
+    ),
 ];
 
 fn root() -> &'static Path {
@@ -30,7 +55,10 @@ fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("a readable tree") {
         let path = entry.expect("a readable entry").path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
         if path.is_dir() {
             if name != "target" && !name.starts_with('.') {
                 found.extend(files(&path, ending));
@@ -58,7 +86,10 @@ fn manifests() -> BTreeMap<String, toml::Table> {
 fn imports(manifest: &toml::Table) -> BTreeSet<String> {
     let dependencies = manifest.get("dependencies").and_then(|d| d.as_table());
     let names = dependencies.into_iter().flat_map(|d| d.keys());
-    names.filter(|name| name.starts_with("tepui")).cloned().collect()
+    names
+        .filter(|name| name.starts_with("tepui"))
+        .cloned()
+        .collect()
 }
 
 #[test]
@@ -68,10 +99,17 @@ fn packages_import_only_in_the_decided_directions() {
         let row = DIRECTIONS.iter().find(|(package, _)| package == name);
         let (_, allowed) = row.unwrap_or_else(|| panic!("{name}: not in the table of directions"));
         for import in imports(manifest) {
-            assert!(allowed.contains(&import.as_str()), "{name} must not import {import}");
+            assert!(
+                allowed.contains(&import.as_str()),
+                "{name} must not import {import}"
+            );
         }
     }
-    assert_eq!(manifests.len(), DIRECTIONS.len() + 1, "a row without a package");
+    assert_eq!(
+        manifests.len(),
+        DIRECTIONS.len() + 1,
+        "a row without a package"
+    );
 }
 
 #[test]
@@ -79,11 +117,19 @@ fn the_pure_packages_do_not_get_the_messages() {
     let manifests = manifests();
     for name in ["tepui-allocator", "tepui-isolation"] {
         let protocol = &manifests[name]["dependencies"]["tepui-protocol"];
-        assert!(protocol.get("features").is_none(), "{name}: protocol without `messages`");
+        assert!(
+            protocol.get("features").is_none(),
+            "{name}: protocol without `messages`"
+        );
     }
     for forbidden in ["tokio", "actix", "tepui-runtime"] {
-        let allocator = manifests["tepui-allocator"]["dependencies"].as_table().expect("a table");
-        assert!(!allocator.contains_key(forbidden), "the allocator must not import {forbidden}");
+        let allocator = manifests["tepui-allocator"]["dependencies"]
+            .as_table()
+            .expect("a table");
+        assert!(
+            !allocator.contains_key(forbidden),
+            "the allocator must not import {forbidden}"
+        );
     }
 }
 
@@ -91,9 +137,21 @@ fn the_pure_packages_do_not_get_the_messages() {
 fn every_source_file_says_what_it_is() {
     for path in files(root(), ".rs") {
         let text = fs::read_to_string(&path).expect("a readable file");
-        assert!(text.starts_with("//!"), "{}: must open with //!", path.display());
-        assert!(text.lines().count() <= 900, "{}: too long, split it", path.display());
-        assert_ne!(path.file_name().and_then(|n| n.to_str()), Some("mod.rs"), "use x.rs and x/");
+        assert!(
+            text.starts_with("//!"),
+            "{}: must open with //!",
+            path.display()
+        );
+        assert!(
+            text.lines().count() <= 900,
+            "{}: too long, split it",
+            path.display()
+        );
+        assert_ne!(
+            path.file_name().and_then(|n| n.to_str()),
+            Some("mod.rs"),
+            "use x.rs and x/"
+        );
     }
 }
 
@@ -103,10 +161,17 @@ fn nothing_sleeps_without_saying_why() {
         let text = fs::read_to_string(&path).expect("a readable file");
         let lines: Vec<&str> = text.lines().collect();
         for (n, line) in lines.iter().enumerate() {
-            let sleeps = ["thread::sl", "time::sl"].iter().any(|s| line.contains(&format!("{s}eep(")));
+            let sleeps = ["thread::sl", "time::sl"]
+                .iter()
+                .any(|s| line.contains(&format!("{s}eep(")));
             let before = &lines[n.saturating_sub(12)..n];
             let excused = before.iter().any(|l| l.contains("reason"));
-            assert!(!sleeps || excused, "{}:{}: a sleep without a reason", path.display(), n + 1);
+            assert!(
+                !sleeps || excused,
+                "{}:{}: a sleep without a reason",
+                path.display(),
+                n + 1
+            );
         }
     }
 }
@@ -133,7 +198,28 @@ fn texts_speak_of_the_project_alone() {
     for path in endings.iter().flat_map(|ending| files(root(), ending)) {
         let text = fs::read_to_string(&path).expect("a readable file");
         for machine_path in [concat!("/wo", "rk/"), concat!("/ro", "ot/")] {
-            assert!(!text.contains(machine_path), "{}: names {machine_path}", path.display());
+            assert!(
+                !text.contains(machine_path),
+                "{}: names {machine_path}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_citation_has_its_source() {
+    let sources = fs::read_to_string(root().join("docs/SOURCES.md")).expect("the list of sources");
+    for path in files(root(), ".rs") {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        for line in text.lines().filter_map(|l| l.trim_start().strip_prefix("//= ")) {
+            for part in line.split("; ") {
+                let key: String =
+                    part.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
+                let cited = sources.contains(&format!("| `{key}` |"));
+                let first = part == line.split("; ").next().unwrap_or_default();
+                assert!(cited || !first, "{}: no source {key:?}: {line}", path.display());
+            }
         }
     }
 }
