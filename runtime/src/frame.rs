@@ -9,7 +9,7 @@
 mod decode;
 mod encode;
 #[cfg(test)]
-mod tests;
+mod fuzz;
 pub(crate) mod wire;
 
 use std::sync::Arc;
