@@ -13,7 +13,7 @@ need sort coreutils
 need ps procps
 
 if ! command -v cargo >/dev/null 2>&1; then
-    echo "error: cargo is missing: install Rust 1.90 or newer" >&2
+    echo "error: cargo is missing: install Rust 1.91 or newer" >&2
     exit 1
 fi
 [ -z "$missing" ] && exit 0

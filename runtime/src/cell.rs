@@ -221,7 +221,9 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned> {
-        self.mailbox.push(self.retype(letter)?).map_err(returned_any)
+        self.mailbox
+            .push(self.retype(letter)?)
+            .map_err(returned_any)
     }
 
     fn post_any_wait(

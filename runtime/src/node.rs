@@ -246,14 +246,21 @@ impl Node {
         pid: &AnyPid,
         message: M,
     ) -> Result<(), TellError<M>> {
-        let letter = Letter { message, reply: Reply::Nowhere };
+        let letter = Letter {
+            message,
+            reply: Reply::Nowhere,
+        };
         #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(pid, letter) else { return Ok(()) };
-        self.post_wait(pid, letter).await.map_err(|(reason, letter)| TellError {
-            pid: pid.clone(),
-            reason,
-            message: letter.message,
-        })
+        let Some(letter) = self.filter(pid, letter) else {
+            return Ok(());
+        };
+        self.post_wait(pid, letter)
+            .await
+            .map_err(|(reason, letter)| TellError {
+                pid: pid.clone(),
+                reason,
+                message: letter.message,
+            })
     }
 
     async fn post_wait<M: Message>(
@@ -265,10 +272,13 @@ impl Node {
             let Some(cell) = self.cell(pid) else {
                 return Err((Undeliverable::NoSuchActor, letter));
             };
-            return cell.post_any_wait(Box::new(letter)).await.map_err(|(reason, letter)| {
-                let letter = letter.downcast().expect("what was posted comes back");
-                (reason, *letter)
-            });
+            return cell
+                .post_any_wait(Box::new(letter))
+                .await
+                .map_err(|(reason, letter)| {
+                    let letter = letter.downcast().expect("what was posted comes back");
+                    (reason, *letter)
+                });
         }
         let frame = match parcel(pid, &letter.message) {
             Ok(parcel) => Frame::Tell(parcel),

@@ -19,7 +19,7 @@ use std::{
 };
 
 use actix::dev::ContextFut;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Actor, Context};
 use crate::{ExitReason, Node, Supervision, ambient, cell::Cell};
@@ -27,12 +27,14 @@ use crate::{ExitReason, Node, Supervision, ambient, cell::Cell};
 /// Makes the actor; again for each restart.
 pub(crate) type Factory<A> = Box<dyn FnMut() -> A>;
 
+type Running<A> = Pin<Box<ContextFut<A, Context<A>>>>;
+
 pub(crate) struct Life<A: Actor> {
     node: Node,
     cell: Arc<Cell<A>>,
     factory: Factory<A>,
     supervision: Supervision,
-    running: Option<Pin<Box<ContextFut<A, Context<A>>>>>,
+    running: Option<Running<A>>,
     restarts: VecDeque<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -67,7 +69,7 @@ impl<A: Actor> Life<A> {
             life.as_mut().poll(cx).map(|()| life.ctx().exit_reason())
         }));
         match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(reason)) => {
                 self.discard();
                 Poll::Ready(reason)
@@ -102,7 +104,7 @@ impl<A: Actor> Life<A> {
         self.restarts.push_back(now);
         let pause = self.supervision.pause(count);
         tracing::warn!(pid = %self.cell.pid, why, ?pause, "actor crashed; restarting it");
-        self.pause = (!pause.is_zero()).then(|| Box::pin(sleep(pause)));
+        self.pause = (!pause.is_zero()).then(|| Box::pin(sleep_until(now + pause)));
         true
     }
 }
