@@ -102,10 +102,10 @@ impl Calls {
         std::mem::take(&mut self.list)
     }
 
-    /// Starts `tasks` on one offer; what they leave of it comes back later (default filter).
+    /// Starts `tasks` on one offer; what they leave of it may be offered again at once.
     pub fn launch(&mut self, offer: &Offer, tasks: Vec<TaskInfo>) {
         let operations = vec![Operation::Launch(tasks)];
-        self.accept(vec![offer.id.clone()], operations, Filters::default());
+        self.accept(vec![offer.id.clone()], operations, Filters::NONE);
     }
 
     /// Uses offers of one agent and one role; `filters` say how long the rest stays away. On a lost
