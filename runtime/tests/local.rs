@@ -1,6 +1,8 @@
 //! Actors on one node: messages, names, timers, crashes, exits. What crosses nodes is in
 //! `remote.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::{
     sync::{
         Arc,
@@ -185,7 +187,7 @@ fn a_panic_ends_one_actor_and_its_watchers_are_told_why() {
         let asked = counter.ask(Panic, SECOND).await;
         assert!(matches!(asked, Err(AskError::NoReply { .. })), "{asked:?}");
         kit.settle().await;
-        let exits = exits.lock().unwrap();
+        let exits = exits.lock().unwrap().clone();
         assert_eq!(exits.len(), 2, "once for each monitor: {exits:?}");
         assert_eq!(exits[0].reason, ExitReason::Crashed("as told".into()));
         assert_eq!(

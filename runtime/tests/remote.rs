@@ -1,5 +1,7 @@
 //! Actors on several nodes: the same calls as on one, and what links add: loss, versions, order.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -360,7 +362,7 @@ fn nodes_talk_over_tcp() {
         }
         assert_eq!(afar.ask(Add(0), 10 * SECOND).await, Ok(1000));
         let taken = Node::builder(there.addr().clone()).workers(1).start().await;
-        let error = taken.err().expect("the port is taken").to_string();
+        let error = taken.expect_err("the port is taken").to_string();
         assert!(error.contains(&there.addr().to_string()), "{error}");
         there.shutdown().await;
         let asked = afar.ask(Add(0), 10 * SECOND).await.unwrap_err();
