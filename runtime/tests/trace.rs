@@ -1,5 +1,7 @@
 //! A trace sees every message, where it is sent and where it is handled.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::sync::{Arc, Mutex};
 
 use tepui_runtime::{

@@ -3,6 +3,8 @@
 //! Three nodes greet each other on timers, ask and monitor each other, while connections break,
 //! messages are lost and hosts crash. The whole-cluster simulation rests on what is shown here.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::{
     rc::Rc,
     sync::{Arc, Mutex},
