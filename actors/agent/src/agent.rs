@@ -252,7 +252,7 @@ impl Agent {
             Timer::Silence { connection } => self.check_silence(now, connection, out),
             Timer::Registration(run) => self.registration_over(&run, out),
             Timer::Recovery => self.recovery_over(now, out),
-            Timer::Probe(run) => self.probe(&run, out),
+            Timer::Probe(run) => self.probe(now, &run, out),
             Timer::ShutdownGrace(run) => self.kill_run(&run, out),
             Timer::Retry {
                 framework_id,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tepui_isolation::{Ended, ProcessIdentity};
 use tepui_protocol::{
-    Reason, TaskId, TaskState, Timestamp,
+    AgentId, Reason, TaskId, TaskState, Timestamp,
     messages::{agent, executor},
 };
 use tepui_runtime::AnyPid;
@@ -70,22 +70,9 @@ impl Agent {
             let shutdown = ToExecutor::Shutdown(executor::Shutdown {});
             return out.push(Effect::Executor(pid, shutdown));
         };
-        let Some(executor) = self.executor_mut(&run) else {
-            return;
-        };
-        let watched =
-            executor.standing == Standing::Registered && executor.pid.as_ref() == Some(&pid);
-        executor.pid = Some(pid.clone());
-        executor.standing = Standing::Registered;
-        self.persist_executor(&run, out);
-        if !watched {
-            out.push(Effect::Monitor(pid.clone()));
-        }
-        out.push(Effect::Executor(
-            pid,
-            ToExecutor::Registered(executor::Registered { agent_id }),
-        ));
         self.compare_tasks(&run, &message);
+        let is_new = self.attach(&run, pid, agent_id, out);
+        let has_nothing = message.tasks.is_empty() && message.unacknowledged.is_empty();
         for status in message.unacknowledged {
             let (framework_id, executor_id) = (run.framework_id.clone(), run.executor_id.clone());
             self.on_update(
@@ -99,8 +86,33 @@ impl Agent {
         }
         self.hand_over(&run.framework_id, &run.executor_id, out);
         self.hand_over_kills(&run, out);
+        if is_new && has_nothing {
+            self.end_if_useless(Some(run), out);
+        }
         self.recovered_if_all_back(now, out);
         self.check();
+    }
+
+    /// The executor is connected. Returns whether it can never have had a task, or cannot get
+    /// another: it is there for the first time, or a command executor.
+    fn attach(&mut self, run: &ExecutorRun, pid: AnyPid, agent_id: AgentId, out: &mut Out) -> bool {
+        let Some(executor) = self.executor_mut(run) else {
+            return false;
+        };
+        let is_new = executor.pid.is_none() || executor.info.is_none();
+        let watched =
+            executor.standing == Standing::Registered && executor.pid.as_ref() == Some(&pid);
+        executor.pid = Some(pid.clone());
+        executor.standing = Standing::Registered;
+        self.persist_executor(run, out);
+        if !watched {
+            out.push(Effect::Monitor(pid.clone()));
+        }
+        out.push(Effect::Executor(
+            pid,
+            ToExecutor::Registered(executor::Registered { agent_id }),
+        ));
+        is_new
     }
 
     /// What the executor does not have is to be sent, also when it was sent before and got lost.
@@ -152,16 +164,17 @@ impl Agent {
         self.check();
     }
 
-    pub(super) fn probe(&mut self, run: &ExecutorRun, out: &mut Out) {
+    pub(super) fn probe(&mut self, now: Timestamp, run: &ExecutorRun, out: &mut Out) {
         let Some(executor) = self.executor(run) else {
             return;
         };
-        let away = matches!(
-            executor.standing,
-            Standing::Detached { .. } | Standing::Ending
-        );
-        if let Some(process) = executor.process.filter(|_| away) {
-            out.push(Effect::Probe(run.clone(), process));
+        match (executor.standing, executor.process) {
+            (Standing::Detached { .. } | Standing::Ending, Some(process)) => {
+                out.push(Effect::Probe(run.clone(), process));
+            }
+            // The agent died before it could record the process: only time tells.
+            (Standing::Detached { since }, None) => self.wait_or_kill(now, since, run, out),
+            _ => {}
         }
     }
 

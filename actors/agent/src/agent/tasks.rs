@@ -351,7 +351,7 @@ impl Agent {
     }
 
     /// Ends an executor that has never had a task and will have none (oracle F19).
-    fn end_if_useless(&mut self, run: Option<ExecutorRun>, out: &mut Out) {
+    pub(super) fn end_if_useless(&mut self, run: Option<ExecutorRun>, out: &mut Out) {
         let Some(run) = run else { return };
         if self.live_tasks(&run).is_empty() {
             let verdict = Verdict {

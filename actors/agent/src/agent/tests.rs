@@ -22,6 +22,7 @@ mod kills;
 mod master;
 mod recovery;
 mod updates;
+mod world;
 
 /// An agent, what it has made durable, and everything it has wanted.
 struct Bench {

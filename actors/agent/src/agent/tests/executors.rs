@@ -257,3 +257,17 @@ fn a_run_that_was_given_up_while_it_was_started_is_killed_when_it_is_there() {
     let out = bench.launched(&run);
     assert_eq!(out, [Effect::Kill(run, Some(process(77)))]);
 }
+
+#[test]
+fn an_executor_without_a_recorded_process_that_stays_away_is_killed_by_its_run() {
+    let mut bench = Bench::admitted();
+    let run = bench.run(framework(), task("t"));
+    // The agent dies before it has heard that the executor runs.
+    let mut bench = bench.restart();
+    bench.start();
+    bench.register(&run);
+    bench.exited(&executor_pid(&run));
+    bench.now = bench.now + Duration::from_secs(15);
+    let out = bench.timer(Timer::Probe(run.clone()));
+    assert_eq!(out, [Effect::Kill(run, None)]);
+}

@@ -84,3 +84,14 @@ fn a_kill_of_a_task_that_is_over_does_nothing() {
     bench.update(&run, "t", TaskState::Finished);
     assert_eq!(bench.kill("t"), []);
 }
+
+#[test]
+fn an_executor_whose_task_was_killed_before_a_crash_of_the_agent_is_ended_when_it_registers() {
+    let mut bench = Bench::admitted();
+    let run = bench.run(framework(), task("t"));
+    bench.kill("t");
+    // The agent dies before it has killed the executor.
+    let mut bench = bench.restart();
+    bench.start();
+    assert_eq!(shutdowns(&bench.register(&run)), 1);
+}
