@@ -34,6 +34,7 @@
 //! ```
 
 use std::{
+    future::Future,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -41,7 +42,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Builder, sync::oneshot, task::LocalSet, time::Instant};
+use tokio::{
+    runtime::Builder,
+    sync::{Notify, oneshot},
+    task::LocalSet, time::Instant};
 
 use crate::{
     Node, NodeAddr,
@@ -176,6 +180,22 @@ impl TestKit {
     pub fn reset(&self, a: &Node, b: &Node) {
         self.network.reset(a.addr(), b.addr());
     }
+}
+
+/// Runs the software of a simulated host, and drops all that it has as soon as `killed` says so; then
+/// waits for the host's crash.
+///
+/// A crash alone is not the same twice: tokio drops the tasks of a runtime in an order that depends
+/// on how many tasks other runtimes had before, and so the connections that a simulation sees close.
+pub async fn until_killed<T>(killed: &Notify, software: impl Future<Output = T>) -> T {
+    let tasks = LocalSet::new();
+    tokio::select! {
+        biased;
+        () = killed.notified() => {}
+        output = tasks.run_until(software) => return output,
+    }
+    drop(tasks);
+    std::future::pending().await
 }
 
 /// The address of the node of that name.

@@ -14,8 +14,10 @@ use std::{
 use tepui_runtime::{
     filter::{Filters, Traced},
     prelude::*,
+    testkit,
     transport::Turmoil,
 };
+use tokio::sync::Notify;
 
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 const EPOCH_MICROS: u64 = 946_684_800_000_000;
@@ -167,10 +169,18 @@ fn simulate(seed: u64) -> Run {
         .simulation_duration(Duration::from_secs(600))
         .max_message_latency(Duration::from_millis(40))
         .build();
+    let killed = Rc::new(Notify::new());
     for host in HOSTS {
-        let (filters, exits) = (Rc::new(filters.clone()), run.exits.clone());
+        let (filters, exits, killed) = (filters.clone(), run.exits.clone(), killed.clone());
         sim.host(host, move || {
-            software(host, (*filters).clone(), exits.clone())
+            let software = software(host, filters.clone(), exits.clone());
+            // One of them is killed.
+            let killed = if host == "c" {
+                killed.clone()
+            } else {
+                Rc::default()
+            };
+            async move { testkit::until_killed(&killed, software).await }
         });
     }
     let until = |sim: &mut turmoil::Sim<'_>, ms: u64| {
@@ -181,6 +191,8 @@ fn simulate(seed: u64) -> Run {
     until(&mut sim, 1_000 + seed % 100);
     sim.partition("a", "b");
     until(&mut sim, 2_000);
+    killed.notify_one();
+    sim.step().unwrap();
     sim.crash("c");
     until(&mut sim, 6_000);
     sim.repair("a", "b");
