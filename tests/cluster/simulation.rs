@@ -270,6 +270,23 @@ impl Simulation {
         Ok(())
     }
 
+    /// Drives the simulation for a while.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn run_for(&mut self, span: Duration) -> Result<(), Failure> {
+        let until = self.sim.elapsed() + span;
+        while self.sim.elapsed() < until {
+            if let Err(violation) = self.step(Duration::MAX) {
+                return Err(Failure {
+                    violation,
+                    at: self.sim.elapsed(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The first violation so far.
     ///
     /// # Errors

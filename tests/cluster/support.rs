@@ -8,6 +8,9 @@
 //! | what is always checked | `watch.rs` |
 //! | machines without an operating system | `machine.rs`, `launcher.rs`, `executors.rs`, `script.rs` |
 //! | what a run leaves behind | `journal.rs` |
+//! | a cluster in one process, with real tasks | `one_process.rs` |
+//! | a cluster of real processes, to be killed | `processes.rs` |
+//! | asking a cluster until it is where it should be | `poll.rs` |
 #![allow(
     dead_code,
     unreachable_pub,
@@ -19,7 +22,10 @@ pub mod faults;
 pub mod journal;
 pub mod launcher;
 pub mod machine;
+pub mod one_process;
 pub mod panics;
+pub mod poll;
+pub mod processes;
 pub mod rng;
 pub mod script;
 pub mod simulation;
