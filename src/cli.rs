@@ -27,6 +27,7 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use arguments::View;
+pub(crate) use run::News;
 
 use crate::{demo, output};
 

@@ -13,6 +13,7 @@ mod chart;
 mod display;
 mod jobs;
 mod processes;
+mod record;
 mod report;
 mod stop;
 mod trace;
@@ -30,7 +31,6 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use nix::sys::signal::Signal;
 use tepui_isolation::ProcessIdentity;
-use tepui_protocol::messages::operator::GetTasks;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::{
@@ -43,6 +43,7 @@ use crate::{
 };
 use display::{Display, History};
 use processes::{Kind, Processes};
+use record::Record;
 use report::Findings;
 use trace::Answer;
 use view::View;
@@ -280,7 +281,8 @@ impl Demo {
 
     fn start_frameworks(&mut self, master: &str) -> anyhow::Result<()> {
         for (name, weight) in ROLES {
-            let mut arguments = words(&["run", "--master", master, "--role", name, "--job"]);
+            let mut arguments =
+                words(&["run", "--json", "--master", master, "--role", name, "--job"]);
             arguments.push(self.dir.join(format!("{name}.toml")).into());
             arguments.extend(["--state-dir".into(), self.dir.join(name).into()]);
             let pid = self.processes.start(name, Kind::Framework, arguments)?;
@@ -310,8 +312,8 @@ impl Demo {
     async fn findings(&mut self, client: Client, master: String) -> anyhow::Result<Findings> {
         let started = Instant::now();
         let watched = timeout(DONE_WITHIN, self.watch(&client)).await;
-        let history =
-            watched.map_err(|_| anyhow!("the job was not done within {DONE_WITHIN:?}"))??;
+        let late = |_| anyhow!("the job was not done within {DONE_WITHIN:?}");
+        let (history, mut record) = watched.map_err(late)??;
         let took = started.elapsed();
         let killed = self
             .processes
@@ -320,12 +322,16 @@ impl Demo {
         if let [name, ..] = &killed[..] {
             bail!("{name} did not end when asked to");
         }
-        let tasks = client.ask(GetTasks::default()).await?;
+        self.catch_up(&mut record)?;
+        let outcome = record
+            .outcome(ANALYTICS)
+            .context("analytics did not tell its outcome")?;
         let findings = Findings {
             view: View::ask(&client).await?,
-            computed: report::fetch(&client, &tasks).await?,
+            computed: report::fetch(&client, outcome).await?,
             direct: Answer::direct(&self.lines)?,
-            problems: report::problems(&tasks),
+            problems: record.problems(outcome),
+            record,
             dir: self.dir.clone(),
             history,
             took,
@@ -335,25 +341,34 @@ impl Demo {
         Ok(findings)
     }
 
-    async fn watch(&mut self, client: &Client) -> anyhow::Result<History> {
-        let mut history = History::new();
+    /// Takes in what the frameworks have written.
+    fn catch_up(&self, record: &mut Record) -> anyhow::Result<()> {
+        ROLES
+            .iter()
+            .try_for_each(|(name, _)| record.catch_up(&self.processes.output(name)))
+    }
+
+    async fn watch(&mut self, client: &Client) -> anyhow::Result<(History, Record)> {
+        let (mut history, mut record) = (History::new(), Record::default());
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.processes.is_over(ANALYTICS) {
             look.tick().await;
             self.look_after()?;
+            self.catch_up(&mut record)?;
             // A master that is being started again answers next time.
             let Ok(view) = View::ask(client).await else {
                 continue;
             };
-            if view.is_contended() {
+            if view::is_contended(&record) {
                 for (role, _) in ROLES {
                     history.entry(role).or_default().push(view.share(role));
                 }
             }
-            self.display.update(self.started.elapsed(), &view, &history);
+            self.display
+                .update(self.started.elapsed(), &view, &record, &history);
         }
-        Ok(history)
+        Ok((history, record))
     }
 
     /// Ends all processes, in order; a further signal ends them at once.

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod demo;
 mod output;
+mod sandbox;
 
 use std::process::ExitCode;
 

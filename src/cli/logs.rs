@@ -1,31 +1,27 @@
 //! `tepui logs`: what a task wrote, read from its sandbox through its agent.
 //!
-//! The master tells which agent has the task; the agent gives the file piece by piece. With `-f`
-//! the end is reached when the task has ended *before* a piece came back empty.
+//! With `-f` the end is reached when the task had ended *before* a piece came back empty.
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{anyhow, bail};
 use clap::Args;
-use tepui_protocol::messages::operator::{ReadSandbox, TaskSummary};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::{
     cli::arguments::{MasterAddress, TaskName},
     client::Client,
     output,
+    sandbox::Sandbox,
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  tepui logs map-3                  its standard output so far
-  tepui logs -f map-3 stderr        its standard error, until the task ends
-  tepui logs m-0001/map-3 out.csv   any file of its sandbox; with the framework's id where
-                                    several tasks have that id";
+  tepui logs echo.run.0.0                 its standard output so far
+  tepui logs -f echo.run.0.0 stderr       its standard error, until the task ends
+  tepui logs m-0001/echo.run.0.0 out.csv  any file of its sandbox; with the framework's id
+                                          where several tasks have that id";
 
-/// Bytes asked for at once.
-const PIECE: u32 = 256 * 1024;
-/// How often `-f` looks for more.
+/// How often it is looked for more.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Print what a task wrote
@@ -40,106 +36,108 @@ pub(crate) struct Arguments {
     /// Go on until the task ends
     #[arg(short, long)]
     follow: bool,
+    /// Keep trying for so long while master or agent is away, as when they restart
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    retry_for: u32,
     #[command(flatten)]
     master: MasterAddress,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let client = Client::of(&arguments.master.pid).await?;
-    let copied = copy(&client, &arguments).await;
+    let copied = Copy::new(&client, &arguments).run().await;
     client.close().await;
     copied?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn copy(client: &Client, arguments: &Arguments) -> anyhow::Result<()> {
-    let mut poll = interval(POLL);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut task = locate(client, arguments, &mut poll).await?;
-    let mut offset = 0;
-    loop {
-        let over = task.task.state.is_terminal();
-        match piece(client, arguments, &task, offset).await {
-            Ok(data) if !data.is_empty() => {
-                output::write(&data)?;
-                offset += data.len() as u64;
-                continue;
-            }
-            Ok(_) => {}
-            // The sandbox is made when the executor starts: before that there is nothing to read.
-            Err(_) if arguments.follow && !over => {}
-            Err(error) => return Err(error),
-        }
-        if over || !arguments.follow {
-            return Ok(());
-        }
-        poll.tick().await;
-        task = find(client, &arguments.task).await?;
-    }
-}
-
-/// The task, once it has an agent.
-async fn locate(
-    client: &Client,
-    arguments: &Arguments,
-    poll: &mut Interval,
-) -> anyhow::Result<TaskSummary> {
-    loop {
-        let task = find(client, &arguments.task).await?;
-        if task.agent_pid.is_some() {
-            return Ok(task);
-        }
-        if !arguments.follow || task.task.state.is_terminal() {
-            let id = &arguments.task;
-            bail!(
-                "the agent of task {id} is not connected, so its sandbox cannot be read; see `tepui agents`"
-            );
-        }
-        poll.tick().await;
-    }
-}
-
-/// The one task of that name.
-async fn find(client: &Client, name: &TaskName) -> anyhow::Result<TaskSummary> {
-    let mut tasks = client
-        .tasks(name.framework.clone(), Some(name.task.clone()))
-        .await?;
-    match (tasks.pop(), tasks.is_empty()) {
-        (Some(task), true) => Ok(task),
-        (None, _) => bail!("no task {name}; `tepui tasks` lists those that the master knows"),
-        (Some(last), false) => {
-            tasks.push(last);
-            let names = tasks
-                .iter()
-                .map(|t| format!("{}/{}", t.task.framework_id, name.task));
-            let names: Vec<String> = names.collect();
-            bail!(
-                "several frameworks have a task {name}; name one of: {}",
-                names.join(" ")
-            )
-        }
-    }
-}
-
-async fn piece(
-    client: &Client,
-    arguments: &Arguments,
-    task: &TaskSummary,
+/// A copy of a file to stdout under way.
+struct Copy<'a> {
+    client: &'a Client,
+    arguments: &'a Arguments,
+    poll: Interval,
+    patience: Patience,
     offset: u64,
-) -> anyhow::Result<Vec<u8>> {
-    let agent = task
-        .agent_pid
-        .as_ref()
-        .ok_or_else(|| anyhow!("the agent is not connected"))?;
-    let question = ReadSandbox {
-        framework_id: task.task.framework_id.clone(),
-        executor_id: task.task.info.executor_id(),
-        path: arguments.file.clone(),
-        offset,
-        length: PIECE,
-    };
-    let piece = client.ask_agent(agent, question).await?;
-    Ok(piece
-        .map_err(|refusal| anyhow!("{}: {refusal}", arguments.task))?
-        .data)
+}
+
+/// Until when failures are put up with.
+struct Patience {
+    span: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    /// After a failure, from the first one in a row on.
+    fn is_left(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    fn renew(&mut self) {
+        self.until = Instant::now() + self.span;
+    }
+}
+
+/// What one look at the file gave.
+enum Look {
+    NothingYet,
+    End,
+}
+
+impl<'a> Copy<'a> {
+    fn new(client: &'a Client, arguments: &'a Arguments) -> Self {
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let span = Duration::from_secs(arguments.retry_for.into());
+        let patience = Patience {
+            span,
+            until: Instant::now() + span,
+        };
+        Self {
+            client,
+            arguments,
+            poll,
+            patience,
+            offset: 0,
+        }
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        self.poll.tick().await;
+        loop {
+            match self.look().await {
+                Ok(Look::End) => return Ok(()),
+                Ok(Look::NothingYet) => self.patience.renew(),
+                Err(error) if output::is_broken_pipe(&error) => return Err(error),
+                Err(_) if self.patience.is_left() => {}
+                Err(error) => return Err(error),
+            }
+            self.poll.tick().await;
+        }
+    }
+
+    /// Copies what there is now.
+    async fn look(&mut self) -> anyhow::Result<Look> {
+        let follow = self.arguments.follow;
+        let sandbox = Sandbox::find(self.client, &self.arguments.task).await?;
+        loop {
+            match sandbox
+                .piece(self.client, &self.arguments.file, self.offset)
+                .await
+            {
+                Ok(data) if data.is_empty() => break,
+                Ok(data) => {
+                    output::write(&data)?;
+                    self.offset += data.len() as u64;
+                }
+                // Before the executor has started there is nothing to read.
+                Err(_) if follow && !sandbox.is_complete => return Ok(Look::NothingYet),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(if sandbox.is_complete || !follow {
+            Look::End
+        } else {
+            Look::NothingYet
+        })
+    }
 }

@@ -12,7 +12,7 @@ mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, Policy};
 use tepui_framework::{End, Handle, Options, local_address, run_with};
@@ -30,7 +30,9 @@ use crate::{
     client::Client,
     output,
 };
-use watch::{News, Watched};
+use watch::{Receiver, Watched};
+
+pub(crate) use watch::News;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,8 +90,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Print nothing but errors
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
+    /// Print what happens as JSON, one object a line
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     master: MasterAddress,
 }
@@ -106,13 +111,18 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         client.close().await;
         answer?;
     }
+    let form = match (arguments.quiet, arguments.json) {
+        (true, _) => Form::Nothing,
+        (_, true) => Form::Json,
+        _ => Form::Lines,
+    };
     let node = Node::builder(local_address(master.node())?)
         .workers(1)
         .start()
         .await?;
     let started = start(&node, &master, job, arguments.role, store);
     let ended = match started {
-        Ok(running) => running.to_end(&mut signals, arguments.quiet).await,
+        Ok(running) => running.wait(&mut signals, form).await,
         Err(error) => Err(error),
     };
     node.shutdown().await;
@@ -203,7 +213,7 @@ fn quoted(word: &str) -> String {
 
 struct Running {
     handle: Handle,
-    news: watch::Receiver,
+    news: Receiver,
 }
 
 fn start(
@@ -229,12 +239,12 @@ fn start(
 }
 
 impl Running {
-    async fn to_end(mut self, signals: &mut Signals, quiet: bool) -> anyhow::Result<ExitCode> {
+    async fn wait(mut self, signals: &mut Signals, form: Form) -> anyhow::Result<ExitCode> {
         let mut stop = None;
         let ended = loop {
             tokio::select! {
                 biased;
-                Some(news) = self.news.next() => if !quiet { print(&news)? },
+                Some(news) = self.news.next() => print(&news, form)?,
                 ended = self.handle.wait() => break ended,
                 signal = signals.next() => match stop.replace(signal) {
                     None => {
@@ -246,12 +256,10 @@ impl Running {
             }
         };
         while let Some(news) = self.news.waiting() {
-            if !quiet {
-                print(&news)?;
-            }
+            print(&news, form)?;
         }
         match (self.news.outcome(), stop) {
-            (Some(outcome), None) => verdict(&outcome, quiet),
+            (Some(outcome), None) => verdict(outcome, form),
             (_, Some(stop)) => Ok(code(stop)),
             (None, None) => match ended {
                 Ok(()) => bail!("the job was ended by an operator"),
@@ -265,39 +273,38 @@ fn code(stop: Stop) -> ExitCode {
     ExitCode::from(if stop == Stop::Interrupted { 130 } else { 143 })
 }
 
-fn print(news: &News) -> anyhow::Result<()> {
-    match news {
-        News::Subscribed(framework) => output::print(&format!("framework {framework}")),
-        News::Disconnected => output::print("master lost; tasks run on"),
-        News::Connected => output::print("master found again"),
-        News::Status(status) => {
-            let head = format!("{:24} {}", status.task_id.as_str(), status.state);
-            let line = status.message.lines().next().unwrap_or_default();
-            output::print(format!("{head:40} {line}").trim_end())
-        }
+/// How news are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Nothing,
+    Lines,
+    Json,
+}
+
+fn print(news: &News, form: Form) -> anyhow::Result<()> {
+    match form {
+        Form::Nothing => Ok(()),
+        Form::Lines => output::print(&news.to_string()),
+        Form::Json => output::print(&serde_json::to_string(news)?),
     }
 }
 
-fn verdict(outcome: &JobOutcome, quiet: bool) -> anyhow::Result<ExitCode> {
-    match &outcome.result {
-        JobResult::Succeeded => {
-            let (done, _) = outcome.progress.done_of_total();
-            if !quiet {
-                output::print(&format!("finished: {done} of {done} tasks"))?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+fn verdict(outcome: JobOutcome, form: Form) -> anyhow::Result<ExitCode> {
+    let result = outcome.result.clone();
+    print(&News::Outcome(Box::new(outcome)), form)?;
+    match result {
+        JobResult::Succeeded => Ok(ExitCode::SUCCESS),
         JobResult::Failed { task_id, message } => {
             let more = task_id
                 .as_ref()
                 .map(|id| format!("; see `tepui logs {id} stderr`"));
             Err(anyhow!(
                 "{message}{}{}",
-                hint(message),
+                hint(&message),
                 more.unwrap_or_default()
             ))
         }
-        JobResult::Cancelled => Err(anyhow!("the job was cancelled")).context("not finished"),
+        JobResult::Cancelled => Err(anyhow!("the job was cancelled")),
     }
 }
 

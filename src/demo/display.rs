@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{
     ROLES, chart,
     jobs::{self, SHARDS},
+    record::Record,
     view::{AgentView, View},
 };
 use crate::output;
@@ -63,12 +64,12 @@ impl Display {
     }
 
     /// Shows the cluster as it is now.
-    pub(super) fn update(&mut self, at: Duration, view: &View, history: &History) {
+    pub(super) fn update(&mut self, at: Duration, view: &View, record: &Record, history: &History) {
         match self {
-            Display::Bars(bars) => bars.update(view, history),
+            Display::Bars(bars) => bars.update(view, record, history),
             Display::Lines { last } if last.is_none_or(|last| at - last >= LINE_EVERY) => {
                 *last = Some(at);
-                output::note(&line(at, view));
+                output::note(&line(at, view, record));
             }
             Display::Lines { .. } => {}
         }
@@ -84,9 +85,12 @@ impl Display {
 }
 
 /// All in one line.
-fn line(at: Duration, view: &View) -> String {
-    let (map, reduce) = (view.count(jobs::MAP), view.count(jobs::REDUCE));
-    let stream = view.count(jobs::STREAM);
+fn line(at: Duration, view: &View, record: &Record) -> String {
+    let (map, reduce) = (
+        record.count(jobs::MAP, None),
+        record.count(jobs::REDUCE, None),
+    );
+    let stream = record.count(jobs::STREAM, None);
     let agents = view
         .agents
         .iter()
@@ -133,18 +137,18 @@ impl Bars {
         }
     }
 
-    fn update(&self, view: &View, history: &History) {
+    fn update(&self, view: &View, record: &Record, history: &History) {
         for (bar, group) in [(&self.map, jobs::MAP), (&self.reduce, jobs::REDUCE)] {
-            let count = view.count(group);
+            let count = record.count(group, None);
             bar.set_position(count.finished as u64);
             bar.set_message(running(count.live, count.lost));
         }
-        let stream = view.count(jobs::STREAM);
+        let stream = record.count(jobs::STREAM, None);
         let finished = format!("{:>4} finished", stream.finished);
         self.stream
             .set_message(format!("{finished} {}", running(stream.live, stream.lost)));
         for (bar, agent) in self.agents.iter().zip(&view.agents) {
-            bar.set_message(agent_line(agent));
+            bar.set_message(agent_line(agent, record));
         }
         for (bar, (role, weight)) in self.roles.iter().zip(ROLES) {
             let samples = history.get(role).map_or(&[][..], Vec::as_slice);
@@ -163,9 +167,9 @@ fn running(live: usize, lost: usize) -> String {
     }
 }
 
-fn agent_line(agent: &AgentView) -> String {
+fn agent_line(agent: &AgentView, record: &Record) -> String {
     let meter = chart::meter(agent.used.as_f64(), agent.cpus.as_f64());
-    let live = |group| agent.tasks.get(group).map_or(0, |count| count.live);
+    let live = |group| agent.count(record, group).live;
     let state = if agent.connected { "" } else { "  away" };
     format!(
         "{:11} {meter} {:>4}/{} cpus   {} analytics, {} background{state}",

@@ -46,7 +46,7 @@ awk '
 const REDUCE_COMMAND: &str = r#"
 set -e
 for task in $TEPUI_TASKS_MAP; do
-    "$TEPUI" logs "$TEPUI_FRAMEWORK_ID/$task" stdout
+    "$TEPUI" logs --retry-for 60 "$TEPUI_FRAMEWORK_ID/$task" stdout
 done > maps.txt
 awk '
     $1 == "user" { jobs[$2] += $3; node_seconds[$2] += $4 }

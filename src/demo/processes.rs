@@ -12,7 +12,7 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs::{self, File},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -150,9 +150,7 @@ impl Processes {
     }
 
     fn spawn(&self, name: &str, arguments: &[OsString]) -> anyhow::Result<Child> {
-        let file = self.log(name);
-        let log = fs::OpenOptions::new().create(true).append(true).open(&file);
-        let log = log.with_context(|| file.display().to_string())?;
+        let (stdout, stderr) = (append(&self.output(name))?, append(&self.log(name))?);
         let mut command = Command::new(&self.binary);
         // Settings of the caller's environment are not meant for these.
         let ours = std::env::vars_os().map(|(name, _)| name);
@@ -163,10 +161,7 @@ impl Processes {
             .args(arguments)
             .env(MARK, &self.mark)
             .current_dir(&self.dir);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         // A group of its own: Ctrl-C reaches the demo alone, which then ends the others in order.
         command.process_group(0);
         command
@@ -174,7 +169,12 @@ impl Processes {
             .with_context(|| format!("cannot start {name}"))
     }
 
-    /// The file with the output of a process.
+    /// The file with the standard output of a process.
+    pub(super) fn output(&self, name: &str) -> PathBuf {
+        self.dir.join("logs").join(format!("{name}.out"))
+    }
+
+    /// The file with the standard error of a process: its log.
     pub(super) fn log(&self, name: &str) -> PathBuf {
         self.dir.join("logs").join(format!("{name}.log"))
     }
@@ -311,6 +311,11 @@ impl Processes {
     }
 }
 
+fn append(file: &Path) -> anyhow::Result<File> {
+    let opened = File::options().create(true).append(true).open(file);
+    opened.with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// How a process ended, for people.
 fn ended(status: ExitStatus) -> String {
     tepui_isolation::Ended::from(status).to_string()
@@ -392,7 +397,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("logs")).unwrap();
         let mut processes = Processes::new("/bin/sh".into(), dir.path(), "fail".to_owned());
-        let run = vec!["-c".into(), "echo 'error: no luck'; exit 3".into()];
+        let run = vec!["-c".into(), "echo 'error: no luck' >&2; exit 3".into()];
         processes.start("job", Kind::Framework, run).unwrap();
         let mut look = interval(LOOK);
         let error = loop {

@@ -2,32 +2,31 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, anyhow, ensure};
-use tepui_protocol::{
-    TaskState,
-    messages::operator::{ReadSandbox, TaskSummary},
-};
+use anyhow::{Context as _, ensure};
+use tepui_batch::JobOutcome;
 
 use super::{
     ROLES, chart,
     display::History,
     jobs::{self, SHARDS},
+    record::Record,
     trace::Answer,
     view::View,
 };
 use crate::{
+    cli::arguments::TaskName,
     client::Client,
     output::{self, Listing},
+    sandbox::Sandbox,
 };
 
 /// Samples of shares on a line.
 const WIDTH: usize = 48;
-/// Bytes read of a file at once.
-const PIECE: u32 = 256 * 1024;
 
 /// All that the demo found out.
 pub(super) struct Findings {
     pub(super) view: View,
+    pub(super) record: Record,
     pub(super) history: History,
     /// What the tasks computed.
     pub(super) computed: Answer,
@@ -50,64 +49,26 @@ impl Findings {
     }
 }
 
-/// Tasks that are not over, ended twice, or are missing. (One that was torn down with its framework
-/// before it had started is over without a status that says so.)
-pub(super) fn problems(tasks: &[TaskSummary]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for task in tasks.iter().map(|summary| &summary.task) {
-        let ends = task
-            .statuses
-            .iter()
-            .filter(|status| status.state.is_terminal())
-            .count();
-        if !task.state.is_terminal() {
-            problems.push(format!("task {} is still {}", task.info.id, task.state));
-        } else if ends > 1 {
-            problems.push(format!("task {} has {ends} terminal states", task.info.id));
-        }
-    }
-    for (group, expected) in [(jobs::MAP, SHARDS), (jobs::REDUCE, 1)] {
-        let finished = tasks.iter().filter(|t| is_finished(t, group)).count();
-        if finished != expected {
-            problems.push(format!("{finished} of {expected} {group} tasks finished"));
-        }
-    }
-    problems
-}
-
-fn is_finished(summary: &TaskSummary, group: &str) -> bool {
-    let task = &summary.task;
-    task.state == TaskState::Finished && jobs::group_of(task.info.id.as_str()) == Some(group)
-}
-
 /// What the reduce task wrote, from its sandbox.
 ///
 /// # Errors
 /// When there is no such task, or its agent does not answer.
-pub(super) async fn fetch(client: &Client, tasks: &[TaskSummary]) -> anyhow::Result<Answer> {
-    let reduce = tasks.iter().find(|task| is_finished(task, jobs::REDUCE));
-    let reduce = reduce.context("no reduce task has finished")?;
-    let agent = reduce
-        .agent_pid
-        .as_ref()
-        .context("the agent of the reduce task is gone")?;
-    let mut text = Vec::new();
-    loop {
-        let question = ReadSandbox {
-            framework_id: reduce.task.framework_id.clone(),
-            executor_id: reduce.task.info.executor_id(),
-            path: "stdout".to_owned(),
-            offset: text.len() as u64,
-            length: PIECE,
-        };
-        let piece = client.ask_agent(agent, question).await?;
-        let piece = piece.map_err(|refusal| anyhow!("the reduce task's output: {refusal}"))?;
-        if piece.data.is_empty() {
-            ensure!(!text.is_empty(), "the reduce task wrote nothing");
-            return Answer::parse(&String::from_utf8(text)?);
-        }
-        text.extend(piece.data);
-    }
+pub(super) async fn fetch(client: &Client, outcome: &JobOutcome) -> anyhow::Result<Answer> {
+    let reduce = outcome
+        .tasks
+        .get(jobs::REDUCE)
+        .and_then(|tasks| tasks.first());
+    let task = reduce.context("no reduce task has finished")?.clone();
+    let name = TaskName {
+        framework: outcome.framework_id.clone(),
+        task,
+    };
+    let text = Sandbox::find(client, &name)
+        .await?
+        .read(client, "stdout")
+        .await?;
+    ensure!(!text.is_empty(), "the reduce task wrote nothing");
+    Answer::parse(&String::from_utf8(text)?)
 }
 
 /// Prints everything.
@@ -116,7 +77,7 @@ pub(super) async fn fetch(client: &Client, tasks: &[TaskSummary]) -> anyhow::Res
 /// When stdout is closed.
 pub(super) fn tell(findings: &Findings) -> anyhow::Result<()> {
     let seconds = findings.took.as_secs_f64();
-    let stream = findings.view.count(jobs::STREAM);
+    let stream = findings.record.count(jobs::STREAM, None);
     output::print(&format!(
         "\ndone in {seconds:.1} s: {SHARDS} map tasks and 1 reduce task; {} background tasks meanwhile",
         stream.finished
@@ -161,14 +122,10 @@ fn placement(findings: &Findings) -> String {
     ];
     let mut table = Listing::new(&headings, "no agents");
     for agent in &findings.view.agents {
-        let finished = |group| {
-            agent
-                .tasks
-                .get(group)
-                .map_or(0, |count| count.finished)
-                .to_string()
-        };
-        let lost: usize = agent.tasks.values().map(|count| count.lost).sum();
+        let count = |group| agent.count(&findings.record, group);
+        let groups = [jobs::MAP, jobs::REDUCE, jobs::STREAM];
+        let lost: usize = groups.map(|group| count(group).lost).iter().sum();
+        let finished = |group| count(group).finished.to_string();
         table.row([
             agent.name.clone(),
             agent.cpus.to_string(),
@@ -222,53 +179,5 @@ fn verdict(findings: &Findings) -> String {
             "\nchecked    equal to a direct computation in this process: {users} users, 24 hours"
         ),
         Some(failure) => format!("\nWRONG      {failure}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tepui_protocol::{
-        CommandInfo, Resources, Source, TaskInfo, TaskStatus, Timestamp, task::Task,
-    };
-
-    use super::*;
-
-    fn task(id: &str, states: &[TaskState]) -> TaskSummary {
-        let id: tepui_protocol::TaskId = id.parse().unwrap();
-        let agent = "m-S0".parse().unwrap();
-        let command = CommandInfo::shell("true");
-        let info = TaskInfo::command(id.clone(), agent, Resources::default(), command);
-        let mut task = Task::staging(info, "m-0000".parse().unwrap());
-        for state in states {
-            let status = TaskStatus::new(id.clone(), *state, Source::Executor, Timestamp(1));
-            task.statuses.push(status);
-            task.state = *state;
-        }
-        TaskSummary {
-            task,
-            hostname: "agent-1".to_owned(),
-            agent_pid: None,
-        }
-    }
-
-    #[test]
-    fn every_task_must_end_once_and_every_shard_be_counted() {
-        let finished = [TaskState::Running, TaskState::Finished];
-        let map = |n: usize| task(&format!("analytics.map.{n}.0"), &finished);
-        let mut tasks: Vec<TaskSummary> = (0..SHARDS).map(map).collect();
-        tasks.push(task("analytics.reduce.0.0", &finished));
-        assert_eq!(problems(&tasks), Vec::<String>::new());
-        tasks.push(task("background.compress.0.0", &[TaskState::Running]));
-        tasks.push(task(
-            "background.compress.1.0",
-            &[TaskState::Finished, TaskState::Killed],
-        ));
-        tasks.remove(0);
-        let expected = [
-            "task background.compress.0.0 is still TASK_RUNNING",
-            "task background.compress.1.0 has 2 terminal states",
-            "23 of 24 map tasks finished",
-        ];
-        assert_eq!(problems(&tasks), expected);
     }
 }

@@ -3,6 +3,9 @@
 //! The news are for people: when nobody reads them fast enough, some are left out. The outcome is
 //! not.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use tepui_batch::{BatchScheduler, JobOutcome};
 use tepui_framework::{Calls, Kept, Scheduler};
 use tepui_protocol::{
@@ -13,16 +16,37 @@ use tokio::sync::{mpsc, watch};
 /// News that may wait to be read.
 const WAITING: usize = 4096;
 
-/// Something happened.
-pub(super) enum News {
+/// Something happened. As JSON an object with one key: `{"status": {...}}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum News {
     /// The framework has this id.
     Subscribed(FrameworkId),
-    /// A master is there again.
-    Connected,
-    /// The master is lost.
-    Disconnected,
+    /// Whether a master is there.
+    Connected(bool),
     /// A task's state.
     Status(TaskStatus),
+    /// The job is over.
+    Outcome(Box<JobOutcome>),
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            News::Subscribed(framework) => write!(f, "framework {framework}"),
+            News::Connected(true) => f.write_str("the master is back"),
+            News::Connected(false) => f.write_str("the master is lost; tasks run on"),
+            News::Status(status) => {
+                let line = status.message.lines().next().unwrap_or_default();
+                let head = format!("{:24} {}", status.task_id, status.state);
+                f.write_str(format!("{head:40} {line}").trim_end())
+            }
+            News::Outcome(outcome) => {
+                let (done, total) = outcome.progress.done_of_total();
+                write!(f, "{done} of {total} tasks finished")
+            }
+        }
+    }
 }
 
 /// The scheduler and where it tells.
@@ -98,12 +122,12 @@ impl Scheduler for Watched {
     }
 
     fn reregistered(&mut self, calls: &mut Calls, master: &MasterId) {
-        self.tell(News::Connected);
+        self.tell(News::Connected(true));
         self.inner.reregistered(calls, master);
     }
 
     fn disconnected(&mut self, calls: &mut Calls) {
-        self.tell(News::Disconnected);
+        self.tell(News::Connected(false));
         self.inner.disconnected(calls);
     }
 
