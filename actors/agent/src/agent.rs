@@ -41,7 +41,7 @@ use rand::{RngExt, rngs::StdRng};
 use tepui_isolation::{Ended, ProcessIdentity};
 use tepui_protocol::{
     AgentInfo, Capability, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy,
-    Reason, TaskId, TaskInfo, TaskState, Timestamp,
+    TaskId, TaskInfo, TaskState, Timestamp,
 };
 use tepui_runtime::AnyPid;
 use uuid::Uuid;
@@ -50,6 +50,7 @@ use crate::{
     config::AgentConfig,
     effects::{Effect, Stop, Timer},
     launcher::ExecutorRun,
+    records::Verdict,
 };
 use stream::Stream;
 
@@ -152,14 +153,6 @@ enum Standing {
     Ending,
     /// All of it is being killed.
     Killing,
-}
-
-/// Why tasks of an executor end with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
-    state: TaskState,
-    reason: Reason,
-    message: String,
 }
 
 impl Agent {

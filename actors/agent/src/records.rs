@@ -5,7 +5,7 @@
 //! | `agent` | [`AgentRecord`] | when the master has given an id |
 //! | `framework/F` | [`FrameworkInfo`] | before its first task is acted on |
 //! | `task/F/T` | [`TaskRecord`] | before its executor is launched |
-//! | `executor/F/E` | [`ExecutorRecord`] | before it is launched; when its process and PID are known |
+//! | `executor/F/E` | [`ExecutorRecord`] | before it is launched and before it is ended; when it registers |
 //! | `stream/F/T` | [`StreamRecord`] | before an update is acknowledged to the executor |
 //!
 //! Ids contain no slash, so the keys are unambiguous. Frameworks that do not checkpoint leave none.
@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tepui_isolation::ProcessIdentity;
 use tepui_protocol::{
-    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskId, TaskInfo, TaskStatus,
+    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Reason, TaskId, TaskInfo,
+    TaskState, TaskStatus,
 };
 use tepui_runtime::AnyPid;
 use tepui_store::{Contents, StoreError, codec};
@@ -66,10 +67,24 @@ pub struct ExecutorRecord {
     pub run: String,
     /// The framework's own; none for the command executor.
     pub info: Option<ExecutorInfo>,
-    /// Its process, once it is known.
+    /// Its process, once it has registered.
     pub process: Option<ProcessIdentity>,
     /// Its actor, once it has registered.
     pub pid: Option<AnyPid>,
+    /// It is being ended, and this is what becomes of its tasks then.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+}
+
+/// Why tasks of an executor end with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Their state then.
+    pub state: TaskState,
+    /// Why.
+    pub reason: Reason,
+    /// The same for people.
+    pub message: String,
 }
 
 /// The status updates of a task.

@@ -36,7 +36,10 @@ impl Agent {
                 if executor.standing == Standing::Killing {
                     out.push(Effect::Kill(run.clone(), Some(process)));
                 }
-                self.persist_executor(run, out);
+                // Before it registers, its run is enough to find it; that saves a sync per launch.
+                if executor.pid.is_some() {
+                    self.persist_executor(run, out);
+                }
             }
             // It was given up while it was being started.
             (Ok(process), None) => out.push(Effect::Kill(run.clone(), Some(process))),
@@ -307,6 +310,7 @@ impl Agent {
             (Standing::Ending | Standing::Killing, _) => {}
             (Standing::Registered, Some(pid)) => {
                 executor.standing = Standing::Ending;
+                self.persist_executor(run, out);
                 let shutdown = ToExecutor::Shutdown(executor::Shutdown {});
                 out.push(Effect::Executor(pid, shutdown));
                 out.push(Effect::Timer {
@@ -325,7 +329,9 @@ impl Agent {
         };
         if executor.standing != Standing::Killing {
             executor.standing = Standing::Killing;
-            out.push(Effect::Kill(run.clone(), executor.process));
+            let process = executor.process;
+            self.persist_executor(run, out);
+            out.push(Effect::Kill(run.clone(), process));
         }
     }
 
@@ -418,7 +424,7 @@ impl Agent {
 
 impl Executor {
     /// The first verdict counts: what came later is its consequence.
-    fn judge(&mut self, verdict: Verdict) {
+    pub(super) fn judge(&mut self, verdict: Verdict) {
         self.verdict.get_or_insert(verdict);
     }
 }

@@ -133,7 +133,7 @@ impl Agent {
         for executor in executors {
             executor.process = None;
             executor.standing = Standing::Killing;
-            executor.verdict = Some(Verdict {
+            executor.judge(Verdict {
                 state: TaskState::Failed,
                 reason: Reason::ExecutorTerminated,
                 message: "the machine was rebooted".to_owned(),
@@ -174,6 +174,10 @@ impl Agent {
         if executor.standing == Standing::Killing {
             executor.ended = Some(Ended::Unseen);
             return self.remove_executor(now, run, out);
+        }
+        if executor.verdict.is_some() {
+            // It was being ended when the agent died.
+            return self.kill_run(run, out);
         }
         executor.standing = Standing::Detached { since: now };
         if let Some(process) = executor.process {
@@ -265,7 +269,7 @@ fn executor(record: ExecutorRecord) -> Executor {
         standing: Standing::Detached {
             since: Timestamp::default(),
         },
-        verdict: None,
+        verdict: record.verdict,
         ended: None,
     }
 }

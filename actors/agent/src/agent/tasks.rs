@@ -240,6 +240,7 @@ impl Agent {
                 info: executor.info.clone(),
                 process: executor.process,
                 pid: executor.pid.clone(),
+                verdict: executor.verdict.clone(),
             };
             let key = records::executor_key(&run.framework_id, &run.executor_id);
             out.push(Effect::Write(codec::put(key, &record)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use tepui_protocol::{
-    AgentId, CommandInfo, MasterId, Source, TaskStatus,
+    AgentId, CommandInfo, MasterId, Reason, Source, TaskStatus,
     messages::{agent, executor},
 };
 use tepui_store::{Contents, Write};

@@ -269,5 +269,5 @@ fn an_executor_without_a_recorded_process_that_stays_away_is_killed_by_its_run()
     bench.exited(&executor_pid(&run));
     bench.now = bench.now + Duration::from_secs(15);
     let out = bench.timer(Timer::Probe(run.clone()));
-    assert_eq!(out, [Effect::Kill(run, None)]);
+    assert!(out.contains(&Effect::Kill(run, None)), "{out:?}");
 }

@@ -209,3 +209,24 @@ fn a_task_that_waited_for_a_new_run_gets_it_after_the_restart() {
     assert!(launch(&out).is_some(), "{out:?}");
     assert_eq!(states(&out), []);
 }
+
+#[test]
+fn an_executor_that_was_being_ended_when_the_agent_died_is_ended() {
+    let (mut bench, run) = Bench::running(framework(), custom("t"));
+    let message = agent::ShutdownFramework {
+        framework_id: fid(),
+    };
+    bench.on(|a, _, out| a.on_shutdown_framework(&message, out));
+    let mut bench = bench.restart();
+    assert!(
+        bench
+            .start()
+            .contains(&Effect::Kill(run.clone(), Some(process(77))))
+    );
+    bench.killed(&run);
+    let (state, reason, _) = verdict(&bench.reregistered(Vec::new()));
+    assert_eq!(
+        (state, reason),
+        (TaskState::Killed, Some(Reason::FrameworkRemoved))
+    );
+}
