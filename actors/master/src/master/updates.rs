@@ -57,7 +57,9 @@ impl Master {
             task_id,
             uuid,
         } = call;
-        if self.subscribed(&framework_id).is_none() {
+        // Also from a scheduler that is gone by now: that it has gone may be known before what it
+        // said last is read.
+        if !self.frameworks.contains_key(&framework_id) {
             return;
         }
         // An agent that is away will send the update again, and the scheduler acknowledge it again.

@@ -357,6 +357,22 @@ fn the_last_acknowledgement_is_passed_on_even_if_the_task_is_forgotten() {
     assert_eq!(cluster.metric("master/tasks_failed"), 1.0);
 }
 
+/// Exits overtake messages: a driver that acknowledges and ends may be known to be gone first.
+#[test]
+fn the_last_acknowledgement_counts_although_its_scheduler_is_gone() {
+    let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
+    let uuid = cluster.update(&task, TaskState::Finished, TaskState::Finished);
+    cluster.exit(&pid("f", 1));
+    cluster.acknowledge(&task, uuid);
+    let letters = cluster.letters_to(&pid("a", 1));
+    assert!(
+        letters
+            .iter()
+            .any(|l| matches!(l, Letter::Acknowledged(a) if a.uuid == uuid))
+    );
+    assert_eq!(cluster.metric("master/tasks_finished"), 1.0);
+}
+
 #[test]
 fn a_kill_is_passed_on_now_and_again_when_the_agent_is_back() {
     let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
