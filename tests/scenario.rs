@@ -185,6 +185,9 @@ async fn check_tasks(outcome: &JobOutcome, agents: &[operator::AgentSummary], cl
 }
 
 fn block_on(test: impl Future<Output = ()>) {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    // The other test has it already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -191,6 +191,11 @@ impl Processes {
             .expect("it is ours")
     }
 
+    /// The numbers of all processes of the cluster, down to the tasks.
+    pub fn everything(&self) -> Vec<i32> {
+        with_variables(&[(MARK, &self.mark)])
+    }
+
     /// A file of the cluster.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
