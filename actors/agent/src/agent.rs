@@ -13,7 +13,8 @@
 //! |---|---|
 //! | the master: registration, pings | `agent/master.rs` |
 //! | tasks: run, kill | `agent/tasks.rs` |
-//! | executors: launched, registered, lost, ended | `agent/executors.rs` |
+//! | executors: launched, registered, lost | `agent/executors.rs` |
+//! | executors: ended, with their tasks | `agent/executor_end.rs` |
 //! | one task's updates | `agent/stream.rs` |
 //! | updates on their way | `agent/updates.rs` |
 //! | the agent's own restart | `agent/recovery.rs`, `agent/compatible.rs` |
@@ -23,6 +24,7 @@
 
 mod compatible;
 mod endings;
+mod executor_end;
 mod executors;
 mod invariants;
 mod master;
@@ -135,6 +137,8 @@ struct Executor {
     process: Option<ProcessIdentity>,
     pid: Option<AnyPid>,
     standing: Standing,
+    /// Its launch is under way: it cannot be killed before it is known what came of that.
+    launching: bool,
     /// What becomes of its tasks when it ends; FAILED, with how it ended, if nothing is said here.
     verdict: Option<Verdict>,
     /// How it ended, while what it left behind is being killed.

@@ -15,12 +15,17 @@ use crate::{
 impl Agent {
     /// The framework is over: ends its executors and forgets it.
     pub fn on_shutdown_framework(&mut self, message: &ShutdownFramework, out: &mut Out) {
-        let Some(framework) = self.frameworks.get_mut(&message.framework_id) else {
-            return;
-        };
-        framework.removing = true;
-        self.end_executors_of(&message.framework_id, &framework_over(), out);
-        self.forget_framework_if_idle(&message.framework_id, out);
+        let id = &message.framework_id;
+        match self.frameworks.get_mut(id) {
+            Some(framework) => {
+                framework.removing = true;
+                self.end_executors_of(id, &framework_over(), out);
+                self.forget_framework_if_idle(id, out);
+            }
+            // Of tasks that never were here, updates may wait for an acknowledgement.
+            None => self.forget_streams(id, out),
+        }
+        self.stop_if_drained(out);
         self.check();
     }
 
@@ -124,23 +129,31 @@ impl Agent {
         if !framework.executors.is_empty() || !idle {
             return;
         }
-        let checkpoint = framework.info.checkpoint;
-        let tasks: Vec<_> = framework.tasks.keys().cloned().collect();
-        if checkpoint {
-            out.push(Effect::Write(Write::delete(records::framework_key(id))));
-        }
-        for task_id in tasks {
-            if checkpoint {
-                out.push(Effect::Write(Write::delete(records::task_key(
-                    id, &task_id,
-                ))));
-                out.push(Effect::Write(Write::delete(records::stream_key(
-                    id, &task_id,
-                ))));
-            }
-            self.streams.remove(&(id.clone(), task_id));
+        let removing = framework.removing;
+        if framework.info.checkpoint {
+            let tasks = framework
+                .tasks
+                .keys()
+                .map(|task_id| records::task_key(id, task_id));
+            let keys = tasks.chain([records::framework_key(id)]);
+            out.extend(keys.map(|key| Effect::Write(Write::delete(key))));
         }
         self.frameworks.remove(id);
+        if removing {
+            self.forget_streams(id, out);
+        }
+    }
+
+    fn forget_streams(&mut self, id: &FrameworkId, out: &mut Out) {
+        self.streams.retain(|(framework_id, task_id), _| {
+            let ours = framework_id == id;
+            if ours {
+                out.push(Effect::Write(Write::delete(records::stream_key(
+                    id, task_id,
+                ))));
+            }
+            !ours
+        });
     }
 
     fn forget_everything(&self, out: &mut Out) {

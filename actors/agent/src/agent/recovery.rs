@@ -269,6 +269,7 @@ fn executor(record: ExecutorRecord) -> Executor {
         standing: Standing::Detached {
             since: Timestamp::default(),
         },
+        launching: false,
         verdict: record.verdict,
         ended: None,
     }

@@ -181,6 +181,7 @@ impl Agent {
             process: None,
             pid: None,
             standing: Standing::Launched,
+            launching: true,
             verdict: None,
             ended: None,
         };

@@ -116,3 +116,14 @@ fn an_agent_that_the_master_refuses_ends_everything() {
     assert_eq!(stops(&out), Some(&Stop::Refused("gone".to_owned())));
     assert!(bench.stored.is_empty(), "{:?}", bench.keys());
 }
+
+#[test]
+fn updates_of_dropped_tasks_end_with_their_framework() {
+    let mut bench = Bench::admitted();
+    bench.exited(&"master@h:1#9".parse().unwrap());
+    let out = bench.reregistered(vec![(fid(), tid("lost"))]);
+    let (_, timer) = retry(&out).unwrap();
+    shutdown_framework(&mut bench);
+    assert_eq!(bench.timer(timer), [], "nobody is left to acknowledge it");
+    assert_eq!(bench.keys(), ["agent"]);
+}

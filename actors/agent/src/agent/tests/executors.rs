@@ -249,13 +249,20 @@ fn a_task_meant_for_another_agent_is_dropped() {
 }
 
 #[test]
-fn a_run_that_was_given_up_while_it_was_started_is_killed_when_it_is_there() {
+fn a_run_that_is_given_up_while_it_is_started_is_killed_when_it_is_there() {
     let mut bench = Bench::admitted();
     let run = bench.run(framework(), task("t"));
-    bench.timer(Timer::Registration(run.clone()));
-    bench.killed(&run);
+    assert_eq!(
+        kills(&bench.timer(Timer::Registration(run.clone()))),
+        0,
+        "nothing to kill yet"
+    );
     let out = bench.launched(&run);
-    assert_eq!(out, [Effect::Kill(run, Some(process(77)))]);
+    assert_eq!(out, [Effect::Kill(run.clone(), Some(process(77)))]);
+    assert_eq!(
+        verdict(&bench.killed(&run)).1,
+        Some(Reason::ExecutorRegistrationTimeout)
+    );
 }
 
 #[test]
