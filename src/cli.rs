@@ -147,7 +147,10 @@ impl Command {
 
     fn default_log(&self) -> &'static str {
         match self {
-            Command::Master(_) | Command::Agent(_) | Command::Executor(_) => "info",
+            // That peers come and go is of interest to those who ask for it.
+            Command::Master(_) | Command::Agent(_) | Command::Executor(_) => {
+                "info,tepui_runtime=warn"
+            }
             _ => "warn",
         }
     }

@@ -138,8 +138,8 @@ impl Cluster {
             agent::stop_agent(node, agent, true).await;
             node.shutdown().await;
         }
-        if let Some((node, _)) = self.master {
-            node.shutdown().await;
+        if let Some((node, master)) = self.master {
+            nodes::end(&node, &master).await;
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let master = spawn(&node, config, Box::new(store))?;
     output::print(&format!("master listening on {}", node.addr()))?;
     let stopped = nodes::until_stopped(&node, &master, &mut signals).await;
-    node.shutdown().await;
+    nodes::end(&node, &master).await;
     stopped?;
     Ok(ExitCode::SUCCESS)
 }

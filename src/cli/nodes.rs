@@ -106,7 +106,7 @@ fn cannot_listen(last: bool, work_dir: &Path, error: StartError) -> anyhow::Erro
             file.display()
         )
     } else {
-        "choose another one with --port, or --port 0 for any free one".to_owned()
+        "--port 0 takes any free one".to_owned()
     };
     anyhow!("{}; {remedy}", output::chain(&error.into()))
 }
@@ -164,6 +164,14 @@ pub(crate) async fn until_stopped(
             reason => Err(anyhow!("the {} {reason}", actor.name())),
         }
     }
+}
+
+/// Ends an actor, and then its node with all others on it. What `actor` depends on is still there
+/// when it ends.
+pub(crate) async fn end(node: &Node, actor: &AnyPid) {
+    node.stop(actor);
+    node.monitor(actor).await;
+    node.shutdown().await;
 }
 
 #[cfg(test)]

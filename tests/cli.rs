@@ -1,0 +1,468 @@
+//! The commands as a user types them: what goes right on a small cluster, and one clear line for
+//! each thing that goes wrong.
+//!
+//! The binary under test runs real nodes on loopback, on ports that the system chooses.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn tepui(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    tepui(arguments).output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is text")
+}
+
+/// The command fails with this code and one line on stderr that has all `parts`; nothing on stdout.
+fn assert_refused(arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = output(arguments);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+    let lines: Vec<&str> = error
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{arguments:?}: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+    for part in parts {
+        assert!(lines[0].contains(part), "{arguments:?}: {error}");
+    }
+}
+
+/// A process that has told on stdout where it listens; it is ended with its guard.
+struct Running {
+    child: Child,
+    address: String,
+    /// Kept, so that the process can go on writing.
+    _stdout: BufReader<std::process::ChildStdout>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = tepui(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("stdout can be read");
+        let address = line
+            .trim()
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(line.contains("listening on"), "{arguments:?} said {line:?}");
+        Self {
+            child,
+            address,
+            _stdout: stdout,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("the process is there");
+    }
+
+    fn ends_well(mut self, signal: Signal) {
+        self.signal(signal);
+        let status = self.child.wait().expect("our child");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Agents end their tasks on SIGINT. After a wait above, there is nobody to signal.
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::SIGINT);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn master(dir: &Path) -> Running {
+    Running::start(&[
+        "master",
+        "--port",
+        "0",
+        "--work-dir",
+        dir.to_str().expect("a plain path"),
+    ])
+}
+
+/// A master with two agents in one process.
+fn local() -> (Running, String) {
+    let running = Running::start(&[
+        "local",
+        "--port",
+        "0",
+        "--agents",
+        "2",
+        "--resources",
+        "cpus:2;mem:512",
+    ]);
+    let address = running.address.clone();
+    (running, address)
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = output(arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        text(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("--json prints JSON")
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line_with_code_2() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (
+            &["agent", "--resources", "cpus:x"],
+            &["\"cpus:x\"", "write e.g. cpus:4"],
+        ),
+        (
+            &["agent", "--resources", "cpus"],
+            &["cpus", "write e.g. cpus:4"],
+        ),
+        (
+            &["agent", "--attributes", "rack", "--work-dir", "/tmp"],
+            &["\"rack\"", "key:value"],
+        ),
+        (
+            &["master", "--role-weight", "a=-1"],
+            &["a=-1", "a number > 0"],
+        ),
+        (
+            &["master", "--config", "/not/there.toml"],
+            &["/not/there.toml: cannot be read"],
+        ),
+        (
+            &["tasks", "--master", "nowhere"],
+            &["nowhere", "write host:port"],
+        ),
+        (
+            &["tasks", "--log", "tepui=loud"],
+            &["--log tepui=loud", "write error, warn"],
+        ),
+        (&["kill"], &["required", "TASK"]),
+        (&["run"], &["required", "COMMAND"]),
+        (&["run", "--cpus", "-1", "--", "true"], &["-1"]),
+        (
+            &["run", "--job", "/not/there.toml"],
+            &["/not/there.toml: cannot be read"],
+        ),
+        (&["logs", "m-0001/c d"], &["\"c d\"", "blanks"]),
+        (&["tassks"], &["tassks", "'tasks'"]),
+        (
+            &["demo", "--stop", "/not/there"],
+            &["/not/there/demo.json", "work directory"],
+        ),
+        (&["executor"], &["executors are started by an agent"]),
+    ];
+    for (arguments, parts) in cases {
+        assert_refused(arguments, 2, parts);
+    }
+}
+
+#[test]
+fn mistakes_in_files_are_told_with_file_and_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let file = dir.path().join(name);
+        fs::write(&file, text).expect("a file");
+        file.to_str().expect("a plain path").to_owned()
+    };
+    let agent = write("agent.toml", "[agent]\nport = 1\ncpus = -1\n");
+    let told = format!("{agent}:3: cpus = -1: must be a number > 0");
+    assert_refused(&["agent", "--config", &agent], 2, &[&told]);
+    let master = write("master.toml", "[master]\nprot = 1\n");
+    assert_refused(
+        &["master", "--config", &master],
+        2,
+        &["master.toml:2: prot = 1", "`port`"],
+    );
+    let job = write("job.toml", "[[group]]\nname = \"a\"\ncomand = \"true\"\n");
+    assert_refused(
+        &["run", "--job", &job],
+        2,
+        &["job.toml:3", "comand", "command"],
+    );
+}
+
+#[test]
+fn an_unknown_master_is_named_with_the_way_out() {
+    // A port that nobody has: bound and given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let address = port.expect("a free port").to_string();
+    let refused =
+        format!("no master at {address}: connection refused; start one with `tepui master`");
+    for command in ["agents", "frameworks", "tasks", "offers", "roles"] {
+        assert_refused(&[command, "--master", &address], 1, &[&refused]);
+    }
+    for more in [
+        &["kill", "t"][..],
+        &["logs", "t"],
+        &["weights", "a=1"],
+        &["run", "true"],
+    ] {
+        let (command, rest) = more.split_first().expect("a command");
+        let separator: &[&str] = if *command == "run" { &["--"] } else { &[] };
+        let arguments = [&[*command, "--master", &address], separator, rest].concat();
+        assert_refused(&arguments, 1, &[&refused]);
+    }
+}
+
+#[test]
+fn an_address_or_work_directory_in_use_is_refused_and_its_owner_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let running = master(&one);
+    let port = running.address.rsplit(':').next().expect("host:port");
+    let two = two.to_str().expect("a plain path");
+    let in_use = format!("{}: address already in use", running.address);
+    assert_refused(
+        &["master", "--port", port, "--work-dir", two],
+        1,
+        &[&in_use, "--port 0"],
+    );
+    let one = one.to_str().expect("a plain path");
+    let locked = [
+        "state.redb: in use by another process",
+        "another work directory",
+    ];
+    assert_refused(&["master", "--port", "0", "--work-dir", one], 1, &locked);
+    let agents = output(&["agents", "--master", &running.address]);
+    assert_eq!(text(&agents.stdout), "no agents\n");
+    running.ends_well(Signal::SIGTERM);
+}
+
+#[test]
+fn a_master_with_port_0_comes_back_where_it_was_with_its_weights() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let running = master(dir.path());
+    let address = running.address.clone();
+    let set = output(&["weights", "analytics=2", "--master", &address]);
+    assert!(set.status.success(), "{}", text(&set.stderr));
+    running.ends_well(Signal::SIGTERM);
+    let again = master(dir.path());
+    assert_eq!(again.address, address);
+    let roles = json(&["roles", "--json", "--master", &address]);
+    assert_eq!(roles[0]["role"], "analytics");
+    assert_eq!(roles[0]["weight"], 2.0);
+}
+
+#[test]
+fn a_command_runs_and_leaves_its_output() {
+    let (_running, master) = local();
+    let line = "echo out $TEPUI_INDEX; echo err >&2";
+    let run = output(&[
+        "run",
+        "--master",
+        &master,
+        "--cpus",
+        "0.5",
+        "--mem",
+        "32",
+        "--instances",
+        "2",
+        "--name",
+        "hello",
+        "--",
+        line,
+    ]);
+    let told = text(&run.stdout);
+    assert!(run.status.success(), "{told}{}", text(&run.stderr));
+    assert!(told.contains("hello.run.0.0"), "{told}");
+    assert_eq!(told.matches("TASK_FINISHED").count(), 2, "{told}");
+    assert!(told.ends_with("2 of 2 tasks finished\n"), "{told}");
+
+    let logs = |more: &[&str]| {
+        let logs = output(&[&["logs", "--master", &master], more].concat());
+        assert!(logs.status.success(), "{}", text(&logs.stderr));
+        text(&logs.stdout)
+    };
+    assert_eq!(logs(&["hello.run.1.0"]), "out 1\n");
+    assert_eq!(logs(&["-f", "hello.run.0.0", "stderr"]), "err\n");
+    let leaving = ["logs", "--master", &master, "hello.run.0.0", "../../x"];
+    assert_refused(&leaving, 1, &["../../x"]);
+
+    let tasks = json(&["tasks", "--json", "--master", &master]);
+    let states: Vec<&Value> = tasks
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|t| &t["task"]["state"])
+        .collect();
+    assert_eq!(states, ["TASK_FINISHED", "TASK_FINISHED"]);
+    let table = text(&output(&["tasks", "--master", &master]).stdout);
+    assert!(table.starts_with("TASK "), "{table}");
+    assert_eq!(table.lines().count(), 3, "{table}");
+    let agents = json(&["agents", "--json", "--master", &master]);
+    assert_eq!(agents.as_array().map(Vec::len), Some(2));
+    let frameworks = json(&["frameworks", "--json", "--master", &master]);
+    assert_eq!(frameworks[0]["standing"], "COMPLETED");
+    assert_eq!(
+        json(&["offers", "--json", "--master", &master]),
+        Value::Array(vec![])
+    );
+}
+
+#[test]
+fn a_failing_command_is_told_with_its_status_and_the_cluster_goes_on() {
+    let (_running, master) = local();
+    let run = |line| ["run", "--master", &master, "--name", "bad", "--", line].map(str::to_owned);
+    let refused = |line, parts: &[&str]| {
+        let arguments = run(line);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        assert_refused(&arguments, 1, parts);
+    };
+    refused(
+        "exit 3",
+        &["bad.run.0.0", "status 3", "tepui logs bad.run.0.0 stderr"],
+    );
+    refused(
+        "no-such-command-here",
+        &["bad.run.0.0", "status 127", "no such command"],
+    );
+    let several = ["logs", "--master", &master, "bad.run.0.0"];
+    assert_refused(
+        &several,
+        1,
+        &["several frameworks have a task bad.run.0.0", "name one of"],
+    );
+    assert_refused(
+        &["logs", "--master", &master, "nobody"],
+        1,
+        &["no task nobody"],
+    );
+    assert_refused(&["kill", "--master", &master, "nobody"], 1, &["nobody"]);
+    assert!(
+        output(&["run", "--master", &master, "--", "true"])
+            .status
+            .success()
+    );
+}
+
+/// Starts a job of one task that says when it runs and then waits to be ended.
+fn endless(master: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut command = tepui(&["run", "--master", master, "--name", "endless", "--"]);
+    command
+        .arg("exec sleep 1000")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    let mut line = String::new();
+    while !line.contains("TASK_RUNNING") {
+        line.clear();
+        assert_ne!(
+            stdout.read_line(&mut line).expect("readable"),
+            0,
+            "it ended early"
+        );
+    }
+    (child, stdout)
+}
+
+#[test]
+fn a_killed_task_fails_its_job() {
+    let (_running, master) = local();
+    let (child, _stdout) = endless(&master);
+    let live = json(&["tasks", "--live", "--json", "--master", &master]);
+    assert_eq!(live[0]["task"]["state"], "TASK_RUNNING");
+    let killed = output(&["kill", "endless.run.0.0", "--master", &master]);
+    assert!(killed.status.success(), "{}", text(&killed.stderr));
+    let ended = child.wait_with_output().expect("our child");
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        text(&ended.stderr).contains("endless.run.0.0"),
+        "{}",
+        text(&ended.stderr)
+    );
+}
+
+#[test]
+fn an_interrupted_job_ends_with_its_tasks() {
+    let (_running, master) = local();
+    let (mut child, _stdout) = endless(&master);
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    assert_eq!(child.wait().expect("our child").code(), Some(130));
+    let live = json(&["tasks", "--live", "--json", "--master", &master]);
+    assert_eq!(live, Value::Array(vec![]));
+}
+
+/// An agent whose tasks outlive it: the way of an upgrade.
+#[test]
+fn tasks_survive_an_agent_that_is_terminated_and_started_again() {
+    let dir: TempDir = tempfile::tempdir().expect("a directory");
+    let running = master(&dir.path().join("master"));
+    let work_dir = dir.path().join("agent");
+    let arguments = [
+        "agent",
+        "--port",
+        "0",
+        "--master",
+        &running.address,
+        "--resources",
+        "cpus:1;mem:512",
+        "--work-dir",
+        work_dir.to_str().expect("a plain path"),
+    ];
+    let agent = Running::start(&arguments);
+    let (mut job, mut stdout) = endless(&running.address);
+    agent.ends_well(Signal::SIGTERM);
+    let again = Running::start(&arguments);
+    let kill_it = || output(&["kill", "endless.run.0.0", "--master", &running.address]);
+    assert!(kill_it().status.success());
+    // The job hears of the end through the new agent.
+    let mut line = String::new();
+    while !line.contains("TASK_KILLED") {
+        line.clear();
+        assert_ne!(
+            stdout.read_line(&mut line).expect("readable"),
+            0,
+            "no TASK_KILLED"
+        );
+    }
+    assert_eq!(job.wait().expect("our child").code(), Some(1));
+    again.ends_well(Signal::SIGINT);
+}
+
+#[test]
+fn completions_and_help_need_no_cluster() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = output(&["completions", shell]);
+        assert!(script.status.success());
+        assert!(text(&script.stdout).contains("tepui"), "{shell}");
+    }
+    let help = text(&output(&["run", "--help"]).stdout);
+    assert!(
+        help.contains("Examples:") && help.contains("[[group]]"),
+        "{help}"
+    );
+}
