@@ -193,8 +193,6 @@ pub enum BindError {
         problem: String,
         /// What to do.
         advice: &'static str,
-        /// The cause.
-        source: io::Error,
     },
     /// Other nodes could not dial the address.
     #[error(
@@ -208,18 +206,17 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn listen(addr: &NodeAddr, source: io::Error) -> Self {
-        let advice = match source.kind() {
-            io::ErrorKind::AddrInUse => "choose another --port or stop the process that has it",
+    fn listen(addr: &NodeAddr, error: &io::Error) -> Self {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "choose another port or stop the process that has it",
             io::ErrorKind::PermissionDenied => "choose a port above 1023",
             io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
             _ => "choose another address",
         };
         BindError::Listen {
             addr: addr.clone(),
-            problem: plain(&source),
+            problem: plain(error),
             advice,
-            source,
         }
     }
 }
@@ -247,7 +244,7 @@ impl Links {
         transport: Arc<dyn Transport>,
     ) -> Result<Links, BindError> {
         let listener = transport.listen(addr).await;
-        let listener = listener.map_err(|error| BindError::listen(addr, error))?;
+        let listener = listener.map_err(|error| BindError::listen(addr, &error))?;
         let bound = listener.addr();
         let own = match advertise {
             Some(own) if own.port() == 0 => NodeAddr::new(own.host(), bound.port()),

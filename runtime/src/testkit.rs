@@ -45,7 +45,9 @@ use std::{
 use tokio::{
     runtime::Builder,
     sync::{Notify, oneshot},
-    task::LocalSet, time::Instant};
+    task::LocalSet,
+    time::Instant,
+};
 
 use crate::{
     Node, NodeAddr,

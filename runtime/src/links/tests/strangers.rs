@@ -342,7 +342,7 @@ async fn an_address_in_use_is_named_with_what_to_do() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "cannot listen on {}: address already in use; choose another --port or stop the \
+            "cannot listen on {}: address already in use; choose another port or stop the \
              process that has it",
             a.addr()
         )
