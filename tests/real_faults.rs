@@ -9,10 +9,7 @@ mod cluster;
 
 use std::{collections::BTreeMap, fs};
 
-use cluster::{
-    poll::until,
-    processes::{Processes, with_variables},
-};
+use cluster::{poll::until, processes::Processes};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, getpgid},
@@ -88,7 +85,7 @@ async fn victim(cluster: &Processes) -> (operator::TaskSummary, Pid) {
             .filter(|task| task.task.state == TaskState::Running);
         running.into_iter().find_map(|summary| {
             let id = summary.task.info.id.to_string();
-            let processes = with_variables(&[("TEPUI_TASK_ID", &id)]);
+            let processes = cluster.of_task(&id);
             let mut processes = processes.into_iter().map(Pid::from_raw);
             // The shell leads the group; its children are not the task.
             let shell = processes.find(|process| getpgid(Some(*process)) == Ok(*process))?;
@@ -218,7 +215,7 @@ fn a_killed_executor_costs_its_task_only() {
             "one more attempt: {histories:?}"
         );
         assert_eq!(
-            with_variables(&[("TEPUI_TASK_ID", id)]),
+            cluster.of_task(id),
             [0; 0],
             "the task's process is gone, too"
         );

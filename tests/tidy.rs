@@ -212,13 +212,22 @@ fn every_citation_has_its_source() {
     let sources = fs::read_to_string(root().join("docs/SOURCES.md")).expect("the list of sources");
     for path in files(root(), ".rs") {
         let text = fs::read_to_string(&path).expect("a readable file");
-        for line in text.lines().filter_map(|l| l.trim_start().strip_prefix("//= ")) {
+        for line in text
+            .lines()
+            .filter_map(|l| l.trim_start().strip_prefix("//= "))
+        {
             for part in line.split("; ") {
-                let key: String =
-                    part.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
+                let key: String = part
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '-')
+                    .collect();
                 let cited = sources.contains(&format!("| `{key}` |"));
                 let first = part == line.split("; ").next().unwrap_or_default();
-                assert!(cited || !first, "{}: no source {key:?}: {line}", path.display());
+                assert!(
+                    cited || !first,
+                    "{}: no source {key:?}: {line}",
+                    path.display()
+                );
             }
         }
     }

@@ -196,6 +196,11 @@ impl Processes {
         with_variables(&[(MARK, &self.mark)])
     }
 
+    /// The numbers of the processes of a task; other clusters may have a task of that name, too.
+    pub fn of_task(&self, task: &str) -> Vec<i32> {
+        with_variables(&[(MARK, &self.mark), ("TEPUI_TASK_ID", task)])
+    }
+
     /// A file of the cluster.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -221,7 +226,7 @@ impl Drop for Processes {
 }
 
 /// The processes of this machine that have all of these variables in their environment.
-pub fn with_variables(wanted: &[(&str, &str)]) -> Vec<i32> {
+fn with_variables(wanted: &[(&str, &str)]) -> Vec<i32> {
     let wanted: Vec<String> = wanted
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
