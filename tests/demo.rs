@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
 };
 
 use nix::{
@@ -19,6 +19,8 @@ use tepui_isolation::process::family::marked;
 struct Demo {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    /// Progress, a line a second.
+    stderr: BufReader<ChildStderr>,
     dir: TempDir,
     /// What it has said so far.
     said: String,
@@ -36,12 +38,14 @@ impl Demo {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
         Self {
             child,
             stdout,
+            stderr,
             dir,
             said: String::new(),
         }
@@ -64,6 +68,19 @@ impl Demo {
             if line.starts_with(start) {
                 return line;
             }
+        }
+    }
+
+    /// Reads the progress until it tells of map tasks that have finished.
+    fn until_some_maps_finished(&mut self) {
+        let mut line = String::new();
+        while !line.contains(" map ") || line.contains(" map 0/") {
+            line.clear();
+            let read = self
+                .stderr
+                .read_line(&mut line)
+                .expect("stderr can be read");
+            assert_ne!(read, 0, "it ended before any map task: {}", self.said);
         }
     }
 
@@ -134,20 +151,18 @@ fn an_interrupted_demo_leaves_nobody_behind() {
     }
 }
 
-#[test]
-fn an_agent_that_is_killed_is_started_again_and_the_result_is_right() {
+/// Kills what `victim` picks once some map tasks have finished; the job must not notice.
+fn killed_in_the_middle(victim: impl Fn(&Demo) -> u32) -> String {
     let mut demo = Demo::start(&[]);
-    let line = demo.until("started agent-1");
     demo.until("started background");
-    let pid = line
-        .split_whitespace()
-        .nth(3)
-        .and_then(|pid| pid.parse().ok())
-        .expect("a pid");
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the agent runs");
-    demo.until(&format!(
-        "restarted agent-1 (pid {pid}, killed by signal SIGKILL)"
-    ));
+    demo.until_some_maps_finished();
+    loop {
+        // A task may end between being picked and being killed; then it is another one's turn.
+        let pid = Pid::from_raw(victim(&demo).cast_signed());
+        if kill(pid, Signal::SIGKILL).is_ok() {
+            break;
+        }
+    }
     let work_dir = demo.work_dir();
     let (code, said, _dir) = demo.finish();
     assert_eq!(code, Some(0), "{said}");
@@ -156,6 +171,75 @@ fn an_agent_that_is_killed_is_started_again_and_the_result_is_right() {
         "{said}"
     );
     assert_nobody_left(&work_dir);
+    said
+}
+
+/// The process that the demo calls `name`.
+fn process(demo: &Demo, name: &str) -> u32 {
+    let state = state(&demo.work_dir());
+    let processes = state["processes"].as_array().expect("a list");
+    let process = processes
+        .iter()
+        .find(|process| process["name"] == name)
+        .expect("that process");
+    u32::try_from(process["pid"].as_u64().expect("a number")).expect("a pid")
+}
+
+/// A live process of the demo that was told `variable` in its environment, and whose command line
+/// begins with a program called `program`.
+fn below(demo: &Demo, program: &str, variable: &str) -> u32 {
+    let mark = state(&demo.work_dir())["mark"]
+        .as_str()
+        .expect("a mark")
+        .to_owned();
+    let read = |pid: u32, file: &str| {
+        String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default())
+            .into_owned()
+    };
+    let is_meant = |pid: &u32| {
+        let (line, environment) = (read(*pid, "cmdline"), read(*pid, "environ"));
+        let name = line.split('\0').next().unwrap_or_default();
+        name.ends_with(program) && environment.split('\0').any(|v| v.starts_with(variable))
+    };
+    loop {
+        let pids = marked("IN_TEPUI_DEMO", &mark)
+            .into_iter()
+            .map(|identity| identity.pid);
+        if let Some(pid) = pids.into_iter().find(is_meant) {
+            return pid;
+        }
+    }
+}
+
+#[test]
+fn a_killed_agent_is_started_again_and_the_result_is_right() {
+    let said = killed_in_the_middle(|demo| process(demo, "agent-1"));
+    assert!(said.contains("restarted agent-1 (pid "), "{said}");
+}
+
+#[test]
+fn a_killed_master_is_started_again_and_the_result_is_right() {
+    let said = killed_in_the_middle(|demo| process(demo, "master"));
+    assert!(said.contains("restarted master (pid "), "{said}");
+}
+
+#[test]
+fn a_killed_framework_is_started_again_and_the_result_is_right() {
+    let said = killed_in_the_middle(|demo| process(demo, "analytics"));
+    assert!(said.contains("restarted analytics (pid "), "{said}");
+}
+
+#[test]
+fn the_task_of_a_killed_executor_is_run_again_and_the_result_is_right() {
+    // An executor is told its id; what it starts is told that of its task.
+    let said = killed_in_the_middle(|demo| below(demo, "tepui", "TEPUI_EXECUTOR_ID="));
+    assert!(!said.contains("restarted"), "{said}");
+}
+
+#[test]
+fn a_killed_task_is_run_again_and_the_result_is_right() {
+    let said = killed_in_the_middle(|demo| below(demo, "sh", "TEPUI_TASK_ID="));
+    assert!(!said.contains("restarted"), "{said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    ROLES, chart,
+    BACKGROUND, ROLES, chart,
     jobs::{self, SHARDS},
     record::Record,
     view::{AgentView, View},
@@ -16,6 +16,8 @@ use crate::output;
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// A line with nothing on it; an empty template would not be drawn.
+const GAP: &str = " ";
 /// How much of the history of shares fits on a line.
 const HISTORY: usize = 40;
 
@@ -41,6 +43,8 @@ pub(super) struct Bars {
     stream: ProgressBar,
     agents: Vec<ProgressBar>,
     roles: Vec<ProgressBar>,
+    /// Kept, for a bar that is dropped disappears.
+    _gaps: Vec<ProgressBar>,
 }
 
 impl Display {
@@ -111,22 +115,38 @@ impl Bars {
     fn new(agents: usize) -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let bar = |name: &'static str, length: usize| {
-            let style = "  {prefix:11} {bar:30.green/dim}  {pos:>2}/{len:2} {msg:.dim}";
-            let style = ProgressStyle::with_template(style).expect("a valid template");
+            let template = "  {prefix:11.bold} {bar:30.green/dim}  {pos:>2}/{len:2} {msg:.dim}";
             let bar = ProgressBar::new(length as u64).with_prefix(name);
-            multi.add(bar.with_style(style.progress_chars("━━─")))
+            multi.add(bar.with_style(style(template).progress_chars("━━─")))
         };
-        let text = |template: &str| {
-            let style = ProgressStyle::with_template(template).expect("a valid template");
-            multi.add(ProgressBar::new(0).with_style(style))
+        let text = |name: &'static str, template: &str| {
+            multi.add(
+                ProgressBar::new(0)
+                    .with_prefix(name)
+                    .with_style(style(template)),
+            )
         };
-        text("").tick();
-        let (map, reduce) = (bar("map", SHARDS), bar("reduce", 1));
-        let stream = text("  background  {msg}");
-        text("").tick();
-        let agents = (0..agents).map(|_| text("  {msg}")).collect();
-        text("").tick();
-        let roles = (0..ROLES.len()).map(|_| text("  {msg}")).collect();
+        let gap = || {
+            let gap = text("", GAP);
+            gap.tick();
+            gap
+        };
+        let mut gaps = vec![gap()];
+        let (map, reduce) = (bar(jobs::MAP, SHARDS), bar(jobs::REDUCE, 1));
+        let stream = text(BACKGROUND, "  {prefix:11.bold} {msg}");
+        gaps.push(gap());
+        let agents = (0..agents)
+            .map(|_| text("", "  {prefix:11.bold} {msg}"))
+            .collect();
+        gaps.push(gap());
+        let colours = [
+            "  {prefix:11.bold} {msg:.cyan}",
+            "  {prefix:11.bold} {msg:.yellow}",
+        ];
+        let roles = ROLES.iter().zip(colours);
+        let roles = roles
+            .map(|((role, _), template)| text(role, template))
+            .collect();
         Self {
             map,
             reduce,
@@ -134,6 +154,7 @@ impl Bars {
             agents,
             roles,
             multi,
+            _gaps: gaps,
         }
     }
 
@@ -144,10 +165,13 @@ impl Bars {
             bar.set_message(running(count.live, count.lost));
         }
         let stream = record.count(jobs::STREAM, None);
-        let finished = format!("{:>4} finished", stream.finished);
-        self.stream
-            .set_message(format!("{finished} {}", running(stream.live, stream.lost)));
+        let state = running(stream.live, stream.lost);
+        self.stream.set_message(format!(
+            "{:<30}  {state}",
+            format!("{} finished", stream.finished)
+        ));
         for (bar, agent) in self.agents.iter().zip(&view.agents) {
+            bar.set_prefix(agent.name.clone());
             bar.set_message(agent_line(agent, record));
         }
         for (bar, (role, weight)) in self.roles.iter().zip(ROLES) {
@@ -155,9 +179,13 @@ impl Bars {
             let recent = &samples[samples.len().saturating_sub(HISTORY)..];
             let chart = chart::sparkline(recent, 1.0);
             let share = view.share(role) * 100.0;
-            bar.set_message(format!("{role:11} weight {weight}  {share:3.0}%  {chart}"));
+            bar.set_message(format!("weight {weight}  {share:3.0}%  {chart}"));
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a valid template")
 }
 
 fn running(live: usize, lost: usize) -> String {
@@ -172,8 +200,7 @@ fn agent_line(agent: &AgentView, record: &Record) -> String {
     let live = |group| agent.count(record, group).live;
     let state = if agent.connected { "" } else { "  away" };
     format!(
-        "{:11} {meter} {:>4}/{} cpus   {} analytics, {} background{state}",
-        agent.name,
+        "{meter} {:>4}/{} cpus   {} analytics, {} background{state}",
         agent.used.to_string(),
         agent.cpus,
         live(jobs::MAP) + live(jobs::REDUCE),
