@@ -147,7 +147,7 @@ mod tests {
             framework_id: "m-0001".parse().unwrap(),
             executor_id: "e".parse().unwrap(),
             run: "r".to_owned(),
-            sandbox: "/work/s".into(),
+            sandbox: "/w/s".into(),
             recovery_timeout: Duration::from_millis(1500),
             task_killing: true,
             master: Some("master@h:1".to_owned()),
