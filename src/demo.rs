@@ -113,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &arguments.stop {
         return stop::run(dir).await;
     }
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch()?.and_hangup()?;
     let mut demo = Demo::prepare(arguments.work_dir.as_deref())?;
     let played = tokio::select! {
         findings = demo.play() => findings.map(Ok),

@@ -30,7 +30,7 @@ Examples:
   tepui local --agents 3 --resources 'cpus:2;mem:1024'
   tepui local --port 0 --work-dir /tmp/cluster any free port; state is kept
 
-Without --resources the agents divide what the machine has. Ctrl-C ends all, tasks too.";
+Without --resources the agents divide what the machine has, with one cpu at least. Ctrl-C ends all, tasks too.";
 
 /// The first port of tasks, and how many there are for all agents.
 const PORTS: (u32, u32) = (31_000, 1_000);
@@ -157,11 +157,14 @@ fn resources(dir: &Path, arguments: &Arguments, n: u16) -> anyhow::Result<Discov
     })
 }
 
-/// The `n`-th of `count` equal parts of a machine.
+/// The `n`-th of `count` equal parts of a machine, in whole numbers; at least one processor, so that
+/// ordinary tasks fit.
 fn part(machine: &Resources, count: u32, n: u32) -> Resources {
     let amounts = machine.quantities();
     let scalars = amounts.iter().map(|(name, amount)| {
-        Resource::scalar(name, Scalar::from_milli(amount.milli() / i64::from(count)))
+        let whole = amount.milli() / 1000 / i64::from(count);
+        let least = i64::from(name == "cpus");
+        Resource::scalar(name, Scalar::from_milli(whole.max(least) * 1000))
     });
     let (first, ports) = (PORTS.0 + n * (PORTS.1 / count), PORTS.1 / count);
     let ports = format!("ports:[{first}-{}]", first + ports.max(1) - 1);
@@ -175,12 +178,14 @@ mod tests {
 
     #[test]
     fn agents_divide_the_machine() {
-        let machine: Resources = "cpus:2;mem:1001;ports:[1-9]".parse().unwrap();
-        let first: Resources = "cpus:0.666;mem:333.666;ports:[31000-31332]"
-            .parse()
-            .unwrap();
+        let machine: Resources = "cpus:7;mem:1001;ports:[1-9]".parse().unwrap();
+        let first: Resources = "cpus:2;mem:333;ports:[31000-31332]".parse().unwrap();
         assert_eq!(part(&machine, 3, 0), first);
         let last = part(&machine, 3, 2);
         assert!(last.to_string().contains("ports:[31666-31998]"), "{last}");
+        assert_eq!(
+            part(&"cpus:2".parse().unwrap(), 3, 0).cpus(),
+            Scalar::from_whole(1)
+        );
     }
 }

@@ -88,7 +88,12 @@ pub(crate) fn spawn(
     config: MasterConfig,
     store: Box<dyn StateStore>,
 ) -> anyhow::Result<AnyPid> {
-    let id = MasterId::new(node.uuid().to_string()).expect("a UUID is an id");
+    let id = MasterId::new(run_id(node)).expect("hexadecimal digits are an id");
     let master = MasterActor::new(config, store, id).map_err(bad_input)?;
     Ok(node.spawn("master", master)?.any())
+}
+
+/// Twelve random digits, short enough for people: all ids of a run begin with them.
+fn run_id(node: &Node) -> String {
+    format!("{:012x}", node.random_u64() >> 16)
 }

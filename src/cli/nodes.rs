@@ -124,6 +124,7 @@ pub(crate) enum Stop {
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -136,12 +137,33 @@ impl Signals {
         Ok(Self {
             interrupt: catch(SignalKind::interrupt())?,
             terminate: catch(SignalKind::terminate())?,
+            hangup: None,
+        })
+    }
+
+    /// The loss of the terminal ends the process in good order, too. Not for nodes: they may be
+    /// started with `nohup`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn and_hangup(self) -> anyhow::Result<Self> {
+        let hangup = signal(SignalKind::hangup()).context("cannot catch signals")?;
+        Ok(Self {
+            hangup: Some(hangup),
+            ..self
         })
     }
 
     /// Waits for one of them.
     pub(crate) async fn next(&mut self) -> Stop {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            _ = hangup => Stop::Terminated,
             _ = self.interrupt.recv() => Stop::Interrupted,
             _ = self.terminate.recv() => Stop::Terminated,
         }

@@ -10,7 +10,7 @@
 
 mod watch;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -19,6 +19,7 @@ use tepui_framework::{End, Handle, Options, local_address, run_with};
 use tepui_protocol::{FrameworkInfo, Resource, Resources, Role, Scalar, messages::operator};
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::{MemoryStore, RedbStore, StateStore};
+use tokio::time::{Instant, interval_at};
 
 use crate::{
     cli::{
@@ -57,6 +58,12 @@ A job file has groups of commands, which may wait for each other:
 
 Exit codes: 0 all tasks finished; 1 a task failed; 2 the input is bad; 130 and 143 ended by
 SIGINT and SIGTERM, with all tasks.";
+
+/// When, and how often, it is told that nothing happens.
+const HINT_AFTER: Duration = Duration::from_secs(5);
+const HINT_EVERY: Duration = Duration::from_secs(60);
+const WAITING: &str =
+    "waiting for an offer that is large enough; see `tepui agents` and `tepui roles`";
 
 /// Run a command or a job on the cluster, and wait for it
 #[derive(Debug, Args)]
@@ -241,11 +248,17 @@ fn start(
 impl Running {
     async fn wait(mut self, signals: &mut Signals, form: Form) -> anyhow::Result<ExitCode> {
         let mut stop = None;
+        let mut hint = interval_at(Instant::now() + HINT_AFTER, HINT_EVERY);
+        let mut waiting = form != Form::Nothing;
         let ended = loop {
             tokio::select! {
                 biased;
-                Some(news) = self.news.next() => print(&news, form)?,
+                Some(news) = self.news.next() => {
+                    waiting &= !matches!(news, News::Status(_));
+                    print(&news, form)?;
+                }
                 ended = self.handle.wait() => break ended,
+                _ = hint.tick(), if waiting => output::note(WAITING),
                 signal = signals.next() => match stop.replace(signal) {
                     None => {
                         output::note("ending the job with its tasks; once more: at once");
