@@ -55,7 +55,12 @@ fn start(arguments: &[&str]) -> (Process, String) {
     let mut line = String::new();
     let stdout = child.stdout.take().expect("stdout is a pipe");
     BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let addr = line.trim().rsplit(' ').next().expect("an address").to_owned();
+    let addr = line
+        .trim()
+        .rsplit(' ')
+        .next()
+        .expect("an address")
+        .to_owned();
     (Process(child), addr)
 }
 
@@ -74,7 +79,10 @@ impl Scheduler for Launcher {
     fn offers(&mut self, calls: &mut Calls, offers: Vec<Offer>) {
         let wanted: Resources = "cpus:0.1;mem:32".parse().expect("a valid text");
         for offer in offers {
-            let found = offer.resources.find(&wanted).filter(|_| self.launched.is_empty());
+            let found = offer
+                .resources
+                .find(&wanted)
+                .filter(|_| self.launched.is_empty());
             let Some(resources) = found else {
                 calls.decline([offer.id], Filters::NONE);
                 continue;
@@ -123,13 +131,21 @@ impl Scheduler for Decliner {
 async fn run(node: &Node, master: &AnyPid, name: &str, scheduler: impl Scheduler) {
     let info = FrameworkInfo::new(name, Role::star());
     let running = tepui_framework::run(node, master.clone(), info, scheduler);
-    running.expect("a driver").wait().await.expect("the framework ends well");
+    running
+        .expect("a driver")
+        .wait()
+        .await
+        .expect("the framework ends well");
 }
 
 /// Milliseconds from ACCEPT to TASK_RUNNING, sorted.
 async fn launches(node: &Node, master: &AnyPid) -> Vec<f64> {
     let (times, received) = std::sync::mpsc::channel();
-    let launcher = Launcher { launched: BTreeMap::new(), done: 0, times };
+    let launcher = Launcher {
+        launched: BTreeMap::new(),
+        done: 0,
+        times,
+    };
     run(node, master, "launcher", launcher).await;
     let mut times: Vec<f64> = received.try_iter().collect();
     times.sort_by(f64::total_cmp);
@@ -155,24 +171,46 @@ fn main() {
     let agents = [("agent-1", "4"), ("agent-2", "3"), ("agent-3", "2")].map(|(name, cpus)| {
         let resources = format!("cpus:{cpus};mem:4096;disk:1024");
         let work_dir = path(dir.path(), name);
-        start(&["agent", "--master", &master, "--work-dir", &work_dir, "--resources", &resources])
+        start(&[
+            "agent",
+            "--master",
+            &master,
+            "--work-dir",
+            &work_dir,
+            "--resources",
+            &resources,
+        ])
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime");
     let pid: AnyPid = format!("master@{master}").parse().expect("an address");
     let addr = "127.0.0.1:0".parse().expect("an address");
-    let node = runtime.block_on(Node::builder(addr).start()).expect("a node");
+    let node = runtime
+        .block_on(Node::builder(addr).start())
+        .expect("a node");
 
     let asked = runtime.block_on(asks(&node, &pid));
     let baseline = format!("an ask of the master {:.3} ms", quantile(&asked, 0.5));
     let times = runtime.block_on(launches(&node, &pid));
     for (name, q) in [("p50", 0.5), ("p99", 0.99)] {
-        record(&format!("cluster/accept-to-running/{name}"), quantile(&times, q), "ms", &baseline);
+        record(
+            &format!("cluster/accept-to-running/{name}"),
+            quantile(&times, q),
+            "ms",
+            &baseline,
+        );
     }
     let took = wall(|| {
         runtime.block_on(run(&node, &pid, "decliner", Decliner { left: OFFERS }));
     });
-    record("cluster/offers", OFFERS as f64 / took.as_secs_f64(), "offers/s", &baseline);
+    record(
+        "cluster/offers",
+        OFFERS as f64 / took.as_secs_f64(),
+        "offers/s",
+        &baseline,
+    );
 
     let bare = wall(|| {
         for _ in 0..TASKS {
@@ -188,11 +226,19 @@ fn main() {
             .args(["--", "true"])
             .stdout(Stdio::null())
             .status();
-        assert!(status.expect("the binary starts").success(), "all tasks finish");
+        assert!(
+            status.expect("the binary starts").success(),
+            "all tasks finish"
+        );
     });
     let rate = |took: Duration| TASKS as f64 / took.as_secs_f64();
     let baseline = format!("bare `sh -c true`, one after another {:.0}/s", rate(bare));
     record("cluster/tasks", rate(took), "tasks/s", &baseline);
-    record("cluster/tasks/vs-bare", took.as_secs_f64() / bare.as_secs_f64(), "ratio", &baseline);
+    record(
+        "cluster/tasks/vs-bare",
+        took.as_secs_f64() / bare.as_secs_f64(),
+        "ratio",
+        &baseline,
+    );
     drop(agents);
 }

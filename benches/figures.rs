@@ -21,10 +21,10 @@ use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 /// CPU time of the whole process: what does not depend on the neighbours of a shared machine.
-pub struct CpuTime;
+pub(crate) struct CpuTime;
 
 /// The CPU time that this process has used.
-pub fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .expect("Linux has this clock")
         .into()
@@ -60,13 +60,13 @@ impl Measurement for CpuTime {
 }
 
 /// Where build output goes.
-pub fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     std::env::var_os("CARGO_TARGET_DIR").map_or(manifest.join("target"), PathBuf::from)
 }
 
 /// Criterion over CPU time, with its output where [`median_ns`] finds it.
-pub fn criterion() -> Criterion<CpuTime> {
+pub(crate) fn criterion() -> Criterion<CpuTime> {
     Criterion::default()
         .with_measurement(CpuTime)
         .output_directory(&target_dir().join("criterion"))
@@ -78,7 +78,7 @@ pub fn criterion() -> Criterion<CpuTime> {
 
 /// The median of a benchmark of this run, in nanoseconds an operation; `None` if it was filtered
 /// out on the command line.
-pub fn median_ns(group: &str, bench: &str) -> Option<f64> {
+pub(crate) fn median_ns(group: &str, bench: &str) -> Option<f64> {
     let path = target_dir()
         .join("criterion")
         .join(group.replace('/', "_"))
@@ -89,7 +89,7 @@ pub fn median_ns(group: &str, bench: &str) -> Option<f64> {
 }
 
 /// Appends a figure.
-pub fn record(name: &str, value: f64, unit: &str, baseline: &str) {
+pub(crate) fn record(name: &str, value: f64, unit: &str, baseline: &str) {
     println!("figure: {name} = {value:.3} {unit} (beside {baseline})");
     let commit = Command::new("git")
         .args(["rev-parse", "--short", "HEAD"])
@@ -106,7 +106,7 @@ pub fn record(name: &str, value: f64, unit: &str, baseline: &str) {
 }
 
 /// Records the medians of `ours` and `theirs`, and their ratio.
-pub fn record_ratio(name: &str, group: &str, ours: &str, theirs: &str) {
+pub(crate) fn record_ratio(name: &str, group: &str, ours: &str, theirs: &str) {
     let (Some(a), Some(b)) = (median_ns(group, ours), median_ns(group, theirs)) else {
         return;
     };
@@ -116,20 +116,20 @@ pub fn record_ratio(name: &str, group: &str, ours: &str, theirs: &str) {
 }
 
 /// The value below which a part `q` (0 to 1) of `sorted` lies.
-pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let n = sorted.len();
     sorted[((n as f64 * q) as usize).min(n - 1)]
 }
 
 /// Wall time of `f`.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-pub fn wall(f: impl FnOnce()) -> Duration {
+pub(crate) fn wall(f: impl FnOnce()) -> Duration {
     let start = Instant::now();
     f();
     start.elapsed()
 }
 
 /// One operation an iteration.
-pub fn per_op() -> Throughput {
+pub(crate) fn per_op() -> Throughput {
     Throughput::Elements(1)
 }
