@@ -1,8 +1,8 @@
 //! The whole cluster in a simulated network, with faults drawn from a seed.
 //!
 //! A failing seed prints what was violated, the faults that are needed for it, and the command that
-//! replays it. `TEPUI_SEEDS` is how many seeds are run (200), `TEPUI_SEED` replays one, and
-//! `TEPUI_FAULTS` only those of its faults (`2,5`). The harness is in `cluster/`.
+//! replays it. `TEPUI_SEEDS` is how many seeds are run (200), from `TEPUI_FIRST_SEED` (0) on;
+//! `TEPUI_SEED` replays one, and `TEPUI_FAULTS` only those of its faults (`2,5`). The harness is in `cluster/`.
 
 #[path = "cluster/support.rs"]
 mod cluster;
@@ -26,14 +26,14 @@ use tepui_batch::{Group, Job};
 use tepui_protocol::{Role, TaskState};
 
 /// When all faults are over.
-const CALM_FROM: Duration = Duration::from_secs(35);
+const CALM_FROM: Duration = Duration::from_secs(30);
 /// By when all jobs must be done.
 const DEADLINE: Duration = Duration::from_secs(240);
 const SEEDS: u64 = 200;
 
 /// Two jobs of a map and a reduce group, in two roles.
 fn jobs() -> [(Role, Job); 2] {
-    [("analytics", 8), ("background", 5)].map(|(name, count)| {
+    [("analytics", 14), ("background", 9)].map(|(name, count)| {
         let resources = |text: &str| text.parse().expect("valid resources");
         let mut map = Group::new("map", "work", count, resources("cpus:1;mem:64"));
         map.retries = 3;
@@ -161,12 +161,14 @@ fn variable(name: &str) -> Option<u64> {
 
 #[test]
 fn jobs_finish_whatever_fails() {
-    let (count, next) = (variable("TEPUI_SEEDS").unwrap_or(SEEDS), AtomicU64::new(0));
+    let first = variable("TEPUI_FIRST_SEED").unwrap_or(0);
+    let end = first + variable("TEPUI_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(first);
     let worker = || {
         let mut reports = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= count || !reports.is_empty() {
+            if seed >= end || !reports.is_empty() {
                 return reports;
             }
             reports.extend(judge(seed).err());

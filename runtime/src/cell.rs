@@ -97,9 +97,9 @@ impl<A: Actor> Cell<A> {
     }
 
     #[cfg(feature = "testkit")]
-    pub(crate) fn trace_handled(&self, name: &'static str) {
+    pub(crate) fn trace_handled(&self, envelope: &dyn Envelope<A>) {
         if let Some(filters) = &self.filters {
-            filters.handled(&self.pid, name);
+            filters.handled(&self.pid, envelope.name(), || envelope.body());
         }
     }
 

@@ -55,6 +55,8 @@ pub enum Traced<'a> {
         by: &'a AnyPid,
         /// The message's name.
         name: &'static str,
+        /// The message's body; absent for messages that cannot travel.
+        body: Option<&'a [u8]>,
     },
 }
 
@@ -142,9 +144,15 @@ impl Filters {
     }
 
     /// The handler of `by` is called.
-    pub(crate) fn handled(&self, by: &AnyPid, name: &'static str) {
+    pub(crate) fn handled(
+        &self,
+        by: &AnyPid,
+        name: &'static str,
+        body: impl FnOnce() -> Option<Vec<u8>>,
+    ) {
         if let Some(trace) = self.tracing() {
-            trace(&Traced::Handled { by, name });
+            let body = body();
+            trace(&Traced::Handled { by, name, body: body.as_deref() });
         }
     }
 

@@ -50,7 +50,7 @@ fn a_trace_tells_who_sent_what_and_who_handled_it() {
                     let body = body.map(|body| Forward::decode(body).unwrap().0);
                     format!("{from} -> {} {name} {body:?}", to.name())
                 }
-                Traced::Handled { by, name } => format!("{} {name}", by.name()),
+                Traced::Handled { by, name, .. } => format!("{} {name}", by.name()),
             };
             log.lock().unwrap().push(line);
         }));

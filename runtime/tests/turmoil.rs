@@ -125,7 +125,7 @@ fn line(event: &Traced<'_>) -> String {
             let body = body.map(hash).unwrap_or_default();
             format!("{at} {from:?} -> {to} {name} {body:x}")
         }
-        Traced::Handled { by, name } => format!("{at} {by} {name}"),
+        Traced::Handled { by, name, .. } => format!("{at} {by} {name}"),
     }
 }
 

@@ -138,7 +138,7 @@ impl Fault {
             |rng: &mut StdRng, least, most| Duration::from_millis(rng.random_range(least..most));
         let machine = rng.random_range(1..=shape.machines);
         let pick = rng.random_range(0..64);
-        match rng.random_range(0..20) {
+        match rng.random_range(0..21) {
             0..3 => Fault::Crash {
                 host: agent(machine),
                 down: span(rng, 50, 12_000),
@@ -176,7 +176,16 @@ impl Fault {
                     span: span(rng, 200, 15_000),
                 }
             }
-            17..19 => {
+            17 => {
+                // Between agent and executors: on one machine, but a link can break.
+                let (a, b) = (agent(machine), executors(machine));
+                Fault::Cut {
+                    a,
+                    b,
+                    span: span(rng, 200, 9_000),
+                }
+            }
+            18..20 => {
                 let ((a, b), per_mille) = (Self::peers(rng, shape), rng.random_range(1..30));
                 Fault::Loss {
                     a,

@@ -83,10 +83,16 @@ impl Watch {
                     .journal
                     .note(&format!("{from} -> {to} {name} {digest:016x}"));
                 if let Some(body) = body {
-                    state.sent(name, body, to.node().host());
+                    state.sent(name, body);
                 }
             }
-            Traced::Handled { by, name } => state.journal.note(&format!("{by} {name}")),
+            Traced::Handled { by, name, body } => {
+                state.journal.note(&format!("{by} {name}"));
+                if *name == scheduler::Update::NAME {
+                    let update = read(body.expect("an update travels"));
+                    state.update(&update, by.node().host());
+                }
+            }
         }
     }
 
@@ -126,7 +132,7 @@ fn read<M: Message>(body: &[u8]) -> M {
 }
 
 impl State {
-    fn sent(&mut self, name: &str, body: &[u8], to: &str) {
+    fn sent(&mut self, name: &str, body: &[u8]) {
         match name {
             agent::RunTask::NAME => {
                 let run: agent::RunTask = read(body);
@@ -134,7 +140,6 @@ impl State {
                 self.owners.extend(owner.map(|owner| (task.clone(), owner)));
                 self.needs.insert(task, run.task.resources);
             }
-            scheduler::Update::NAME => self.update(&read(body), to),
             scheduler::Acknowledge::NAME => {
                 let acknowledged: scheduler::Acknowledge = read(body);
                 self.owed.remove(&acknowledged.uuid);
@@ -158,6 +163,8 @@ impl State {
 
     fn update(&mut self, update: &scheduler::Update, to: &str) {
         let (task, state) = (update.status.task_id.to_string(), update.status.state);
+        self.journal
+            .note(&format!("{to} hears that {task} is {state}"));
         if !state.is_terminal() {
             return;
         }

@@ -41,7 +41,7 @@ impl<A: Actor> Drain<A> {
         self.cell.handled.fetch_add(1, Ordering::Relaxed);
         let name = envelope.name();
         #[cfg(feature = "testkit")]
-        self.cell.trace_handled(name);
+        self.cell.trace_handled(&*envelope);
         let opened = catch_unwind(AssertUnwindSafe(|| envelope.open(actor, ctx)));
         if let Err(panic) = opened {
             if !self.cell.resumes {

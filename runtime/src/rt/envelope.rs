@@ -34,6 +34,10 @@ pub(crate) trait Envelope<A: ActixActor>: Send {
     /// The message's name on the wire.
     fn name(&self) -> &'static str;
 
+    /// The message as it travels, unless it cannot.
+    #[cfg(feature = "testkit")]
+    fn body(&self) -> Option<Vec<u8>>;
+
     /// The letter, to hand it back.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
@@ -58,6 +62,11 @@ where
 
     fn name(&self) -> &'static str {
         M::NAME
+    }
+
+    #[cfg(feature = "testkit")]
+    fn body(&self) -> Option<Vec<u8>> {
+        self.message.encode().ok()
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
