@@ -10,11 +10,14 @@
 
 use std::collections::BTreeMap;
 
-use tepui_allocator::{Allocation, Allocator, HierarchicalDrf, Options};
+use tepui_allocator::{Allocation, Allocator, HierarchicalDrf, Options, invariants};
 use tepui_protocol::{AgentId, Timestamp};
 use tepui_runtime::prelude::*;
 
 use crate::{actor::MasterActor, effects::Call, master::Granted};
+
+/// With more agents, invariants are left to the tests that ask for them.
+const CHECKED_AT_MOST: usize = 100;
 
 /// What the master has to tell, in order. Answered by [`Allocated`].
 #[derive(Debug, Message)]
@@ -73,14 +76,25 @@ impl Desk {
         for call in calls {
             self.apply(now, call);
         }
+        let checked = cfg!(debug_assertions) && self.ledgers.len() <= CHECKED_AT_MOST;
+        let before = checked.then(|| invariants::State::of(self.allocator.as_ref()));
         let allocations = match ticked {
             true => self.allocator.tick(now),
             false => self.allocator.allocate(now),
         };
+        if let Some(before) = before {
+            self.check(&before, &allocations);
+        }
         allocations
             .into_iter()
             .map(|allocation| self.stamp(allocation))
             .collect()
+    }
+
+    fn check(&self, before: &invariants::State, allocations: &[Allocation]) {
+        invariants::check_run(before, allocations).expect("each run keeps the invariants");
+        let excluded = &self.options.fair_share_excluded;
+        invariants::check(self.allocator.as_ref(), excluded).expect("the invariants hold");
     }
 
     pub(crate) fn runs(&self) -> u64 {
