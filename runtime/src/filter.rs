@@ -152,7 +152,11 @@ impl Filters {
     ) {
         if let Some(trace) = self.tracing() {
             let body = body();
-            trace(&Traced::Handled { by, name, body: body.as_deref() });
+            trace(&Traced::Handled {
+                by,
+                name,
+                body: body.as_deref(),
+            });
         }
     }
 

@@ -55,7 +55,7 @@ pub fn run(
 
 /// The simple commands of a text and what joins them.
 fn words(text: &str) -> Vec<String> {
-    let spaced = text.replace(';', " ; ").replace('\n', " ; ");
+    let spaced = text.replace([';', '\n'], " ; ");
     let (mut all, mut command) = (Vec::new(), Vec::new());
     for word in spaced.split_whitespace() {
         if matches!(word, ";" | "&&" | "||") {
