@@ -41,6 +41,8 @@ struct State {
     /// Terminal states by task.
     ended: BTreeMap<(String, String), TaskState>,
     started: BTreeSet<String>,
+    /// Whether processes were started since the machines were looked at.
+    fuller: bool,
     /// Updates that were acknowledged to executors, not yet by schedulers: when, whose.
     owed: BTreeMap<Uuid, (Duration, String)>,
     /// Updates that schedulers have acknowledged.
@@ -60,6 +62,7 @@ impl Watch {
             needs: BTreeMap::new(),
             ended: BTreeMap::new(),
             started: BTreeSet::new(),
+            fuller: false,
             owed: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             over: BTreeSet::new(),
@@ -100,6 +103,7 @@ impl Watch {
     pub fn process_started(&self, task: &str) {
         let mut state = self.lock();
         state.journal.note(&format!("process of {task}"));
+        state.fuller = true;
         if !state.started.insert(task.to_owned()) {
             state
                 .journal
@@ -109,8 +113,10 @@ impl Watch {
 
     /// Checks what is not bound to an event; `calm` is how long the last fault has been over.
     pub fn check(&self, now: Duration, calm: Option<Duration>) {
-        let state = self.lock();
-        state.check_machines();
+        let mut state = self.lock();
+        if std::mem::take(&mut state.fuller) {
+            state.check_machines();
+        }
         if calm.is_some_and(|calm| calm > DELIVERED_WITHIN) {
             state.check_delivery(now);
         }
