@@ -134,7 +134,10 @@ impl<A: Actor> Context<A> {
     where
         F: FnOnce(&mut A, &mut Self) + 'static,
     {
-        self.timers.set(after, Box::new(f))
+        let handle = self.timers.set(after, Box::new(f));
+        // Set by a future of the actor, the drain may have had its turn and not know of it.
+        self.cell.mailbox.wake();
+        handle
     }
 
     /// Calls `f` again and again, `every` after the call before ended.

@@ -90,7 +90,8 @@ impl<S, U> Mailbox<S, U> {
         true
     }
 
-    fn wake(&self) {
+    /// Has the drain look again.
+    pub(crate) fn wake(&self) {
         if !self.awake.swap(true, Ordering::SeqCst) {
             self.waker.wake();
         }
