@@ -3,6 +3,7 @@
 //! | the task is | answer | without PARTITION_AWARE |
 //! |---|---|---|
 //! | known | the state of the latest update, STAGING before the first | the same |
+//! | ended, and still remembered | how it ended (Mesos: as if it were unknown) | the same |
 //! | unknown, its agent not back yet after a master's restart | silence | silence |
 //! | unknown, its agent registered | GONE | LOST |
 //! | unknown, its agent unreachable | UNREACHABLE and since when | LOST |
@@ -64,7 +65,8 @@ impl Master {
             .unreachable
             .get(&key.1)
             .map(|task| task.info.agent_id.clone());
-        let status = match framework.tasks.get(&key.1) {
+        let ended = || framework.completed.get(&key.1);
+        let status = match framework.tasks.get(&key.1).or_else(ended) {
             Some(task) => Some(known(now, task)),
             None => self.unknown(now, &key.1, lost.or(agent_id)),
         };

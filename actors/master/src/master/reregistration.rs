@@ -183,14 +183,23 @@ impl Master {
             .unwrap_or_default();
         let mut missing = Vec::new();
         for key in known.difference(&reported) {
-            if self.task(key).is_some_and(|task| task.state.is_terminal()) {
-                self.forget_task(key);
-            } else {
-                missing.push(key.clone());
+            match self.task(key).is_some_and(|task| task.state.is_terminal()) {
+                // The agent still has the update that tells of its end, although not the task: it is
+                // in the books until that is acknowledged, for those who ask.
+                true if self.checkpoints(&key.0) => {}
+                true => self.forget_task(key),
+                false => missing.push(key.clone()),
             }
         }
         self.recount(id);
         missing
+    }
+
+    /// Whether agents remember the framework's updates over their restarts.
+    fn checkpoints(&self, id: &FrameworkId) -> bool {
+        self.frameworks
+            .get(id)
+            .is_some_and(|framework| framework.info.checkpoint)
     }
 
     /// Takes over what the agent says of one task; false if the task is none of ours.

@@ -161,6 +161,32 @@ fn f2_tasks_of_an_agent_that_comes_back_run_on() {
     );
 }
 
+/// Seed 192 of the simulation: the scheduler was told GONE, and then DROPPED.
+#[test]
+fn a_task_that_never_arrived_stays_dropped() {
+    let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
+    let (id, framework) = (task.info.agent_id.clone(), task.framework_id.clone());
+    let question = [("t", Some(&id))];
+    cluster.reregister("a", &id, 1, &[]);
+    // The agent does not have it and says so, with an update that it keeps until acknowledged; the
+    // scheduler is away. Then the agent registers once more, or is away itself for a while.
+    let uuid = cluster.update(&task, TaskState::Dropped, TaskState::Dropped);
+    cluster.reregister("a", &id, 1, &[]);
+    cluster.letters.clear();
+    cluster.reconcile(&framework, &question);
+    assert_eq!(cluster.statuses(&pid("f", 1))[0].state, TaskState::Dropped);
+    cluster.silent.insert(id.clone());
+    cluster.advance(secs(90));
+    cluster.silent.clear();
+    cluster.reregister("a", &id, 1, &[]);
+    cluster.letters.clear();
+    cluster.reconcile(&framework, &question);
+    assert_eq!(cluster.statuses(&pid("f", 1))[0].state, TaskState::Dropped);
+    cluster.acknowledge(&task, uuid);
+    cluster.reconcile(&framework, &question);
+    assert_eq!(cluster.statuses(&pid("f", 1))[0].state, TaskState::Dropped);
+}
+
 #[test]
 fn f3_a_spurious_reregistration_kills_nothing() {
     let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
