@@ -158,12 +158,7 @@ impl Simulation {
         let watch = Watch::new(journal.clone(), totals.collect());
         let seer = watch.clone();
         filters.trace(Arc::new(move |event| seer.see(event)));
-        let sim = turmoil::Builder::new()
-            .rng_seed(plan.seed)
-            .tick_duration(TICK)
-            .simulation_duration(Duration::from_secs(86_400))
-            .max_message_latency(plan.latency)
-            .build();
+        let sim = network(&plan);
         let site = Site {
             seed: plan.seed,
             journal,
@@ -437,6 +432,20 @@ impl Simulation {
             self.start(&host);
         }
     }
+}
+
+/// The network. With odd seeds the hosts' turns come in random order.
+fn network(plan: &Plan) -> turmoil::Sim<'static> {
+    let mut builder = turmoil::Builder::new();
+    builder
+        .rng_seed(plan.seed)
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_secs(86_400))
+        .max_message_latency(plan.latency);
+    if !plan.seed.is_multiple_of(2) {
+        builder.enable_random_order();
+    }
+    builder.build()
 }
 
 /// The faults as beginnings and ends, in the order of their times. None ends after the calm begins.
