@@ -120,6 +120,8 @@ impl Scheduler for Decliner {
     fn offers(&mut self, calls: &mut Calls, offers: Vec<Offer>) {
         self.left = self.left.saturating_sub(offers.len());
         calls.decline(offers.into_iter().map(|offer| offer.id), Filters::NONE);
+        // Without it, what was declined comes back with the allocator's next tick.
+        calls.revive();
         if self.left == 0 {
             calls.stop(End::Teardown);
         }
