@@ -2,6 +2,7 @@
 //!
 //! Bodies are MessagePack maps keyed by field name, so a field may be added: an older receiver
 //! ignores it, and a newer one takes `#[serde(default)]` for what an older sender left out.
+//! `#[message(positional)]` leaves the names out, for messages that are hot and will not change.
 
 use std::any::type_name;
 
@@ -11,8 +12,10 @@ use serde::{Serialize, de::DeserializeOwned};
 ///
 /// `#[message(name = "acme.Add", version = 1, reply = u64)]`: `name` is what travels (default: the
 /// type's path, which changes when the code moves), `version` defaults to 1 and `reply` to `()`.
-/// `#[message(local)]` is for messages with fields that cannot travel; sending one to another node
-/// fails.
+/// `#[message(positional)]` writes the fields in their order and without names: shorter, but only
+/// nodes that declare the same fields understand each other (new ones may be added at the end, with
+/// `#[serde(default)]`, when the receivers are upgraded first). `#[message(local)]` is for messages with
+/// fields that cannot travel; sending one to another node fails.
 pub use tepui_runtime_macros::Message;
 
 /// Something an actor can handle.
@@ -26,11 +29,20 @@ pub trait Message:
     /// The version on the wire; adjacent versions understand each other.
     const VERSION: u16;
 
-    /// Serialises the message's body.
+    /// Appends the message's body to `out`; on an error `out` may have been added to.
     ///
     /// # Errors
     /// [`CodecError::LocalOnly`] for `#[message(local)]`, else what the serialiser says.
-    fn encode(&self) -> Result<Vec<u8>, CodecError>;
+    fn encode_to(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// The message's body.
+    ///
+    /// # Errors
+    /// As [`Message::encode_to`].
+    fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        let mut out = Vec::new();
+        self.encode_to(&mut out).map(|()| out)
+    }
 
     /// Reads a body.
     ///
@@ -38,11 +50,20 @@ pub trait Message:
     /// [`CodecError::Decode`] when the bytes are not such a message.
     fn decode(body: &[u8]) -> Result<Self, CodecError>;
 
-    /// Serialises a reply.
+    /// Appends a reply to `out`; on an error `out` may have been added to.
     ///
     /// # Errors
-    /// As [`Message::encode`].
-    fn encode_reply(reply: &Self::Reply) -> Result<Vec<u8>, CodecError>;
+    /// As [`Message::encode_to`].
+    fn encode_reply_to(reply: &Self::Reply, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// A reply's bytes.
+    ///
+    /// # Errors
+    /// As [`Message::encode_to`].
+    fn encode_reply(reply: &Self::Reply) -> Result<Vec<u8>, CodecError> {
+        let mut out = Vec::new();
+        Self::encode_reply_to(reply, &mut out).map(|()| out)
+    }
 
     /// Reads a reply.
     ///
@@ -78,18 +99,31 @@ pub enum CodecError {
     },
 }
 
-/// Writes `value` as a MessagePack map keyed by field name.
+/// Appends `value` to `out` as a MessagePack map keyed by field name.
 ///
 /// # Errors
 /// [`CodecError::Encode`].
-pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    rmp_serde::to_vec_named(value).map_err(|error| CodecError::Encode {
-        what: type_name::<T>(),
-        problem: error.to_string(),
-    })
+pub fn write_named<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    rmp_serde::encode::write_named(out, value).map_err(refused::<T>)
 }
 
-/// Reads what [`to_bytes`] wrote.
+/// Appends `value` to `out` as a MessagePack array of its fields in their order.
+///
+/// # Errors
+/// [`CodecError::Encode`].
+pub fn write_positional<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    rmp_serde::encode::write(out, value).map_err(refused::<T>)
+}
+
+#[cold]
+fn refused<T>(error: rmp_serde::encode::Error) -> CodecError {
+    CodecError::Encode {
+        what: type_name::<T>(),
+        problem: error.to_string(),
+    }
+}
+
+/// Reads what [`write_named`] or [`write_positional`] wrote.
 ///
 /// # Errors
 /// [`CodecError::Decode`].

@@ -12,6 +12,7 @@ struct Options {
     version: Option<LitInt>,
     reply: Option<Type>,
     local: bool,
+    positional: bool,
 }
 
 impl Options {
@@ -32,10 +33,12 @@ impl Options {
             self.reply = Some(meta.value()?.parse()?);
         } else if meta.path.is_ident("local") {
             self.local = true;
+        } else if meta.path.is_ident("positional") {
+            self.positional = true;
         } else {
             return Err(meta.error(
-                "unknown option; write #[message(name = \"acme.Add\", version = 1, reply = u64)] \
-                 or #[message(local)]",
+                "unknown option; write #[message(name = \"acme.Add\", version = 1, reply = u64)], \
+                 #[message(positional)] or #[message(local)]",
             ));
         }
         Ok(())
@@ -67,7 +70,7 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
         Some(reply) => quote!(#reply),
         None => quote!(()),
     };
-    let codec = codec(options.local);
+    let codec = codec(&options);
     Ok(quote! {
         impl #generics ::tepui_runtime::actix::Message for #ident #arguments #bounds {
             type Result = #reply;
@@ -82,12 +85,16 @@ fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     })
 }
 
-fn codec(local: bool) -> proc_macro2::TokenStream {
+fn codec(options: &Options) -> proc_macro2::TokenStream {
     let error = quote!(::tepui_runtime::message::CodecError);
     let local_only = quote! {
         ::core::result::Result::Err(#error::LocalOnly { name: Self::NAME })
     };
-    let (encode, decode, encode_reply, decode_reply) = if local {
+    let write = match options.positional {
+        true => quote!(::tepui_runtime::message::write_positional),
+        false => quote!(::tepui_runtime::message::write_named),
+    };
+    let (encode, decode, encode_reply, decode_reply) = if options.local {
         (
             local_only.clone(),
             local_only.clone(),
@@ -96,18 +103,18 @@ fn codec(local: bool) -> proc_macro2::TokenStream {
         )
     } else {
         (
-            quote!(::tepui_runtime::message::to_bytes(self)),
+            quote!(#write(self, _out)),
             quote!(::tepui_runtime::message::from_bytes(_body)),
-            quote!(::tepui_runtime::message::to_bytes(_reply)),
+            quote!(#write(_reply, _out)),
             quote!(::tepui_runtime::message::from_bytes(_body)),
         )
     };
     let result = quote!(::core::result::Result);
-    let bytes = quote!(::std::vec::Vec<u8>);
+    let out = quote!(_out: &mut ::std::vec::Vec<u8>);
     quote! {
-        fn encode(&self) -> #result<#bytes, #error> { #encode }
+        fn encode_to(&self, #out) -> #result<(), #error> { #encode }
         fn decode(_body: &[u8]) -> #result<Self, #error> { #decode }
-        fn encode_reply(_reply: &Self::Reply) -> #result<#bytes, #error> { #encode_reply }
+        fn encode_reply_to(_reply: &Self::Reply, #out) -> #result<(), #error> { #encode_reply }
         fn decode_reply(_body: &[u8]) -> #result<Self::Reply, #error> { #decode_reply }
     }
 }
