@@ -10,6 +10,7 @@ use std::{
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("tepui-runtime-macros", &[]),
     ("tepui-runtime", &["tepui-runtime-macros"]),
+    ("tepui-runtime-models", &[]),
     ("tepui-protocol", &["tepui-runtime"]),
     ("tepui-store", &[]),
     ("tepui-allocator", &["tepui-protocol"]),

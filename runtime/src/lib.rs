@@ -35,6 +35,7 @@ pub mod node;
 pub mod pid;
 pub mod rt;
 pub mod supervision;
+mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod transport;

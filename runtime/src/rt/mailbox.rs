@@ -2,11 +2,11 @@
 //!
 //! Lock-free on both sides. A sender wakes the receiver only when the receiver has gone to sleep.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use crossbeam_queue::SegQueue;
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
+
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A queue of `U` with at most `capacity` entries, and an unbounded one of `S` before it.
 pub(crate) struct Mailbox<S, U> {
