@@ -25,6 +25,7 @@ use crate::{
     error::Undeliverable,
     exit::ExitReason,
     pid::{AnyPid, NodeAddr},
+    trace::TraceContext,
 };
 
 /// A message in its travelling form.
@@ -36,6 +37,8 @@ pub(crate) struct Parcel {
     pub(crate) name: Arc<str>,
     /// [`crate::Message::VERSION`].
     pub(crate) version: u16,
+    /// What the sender worked on.
+    pub(crate) trace: Option<Box<TraceContext>>,
     /// The encoded message.
     #[serde(with = "serde_bytes")]
     pub(crate) body: Vec<u8>,
@@ -87,7 +90,8 @@ impl Frame {
         FIXED
             + match self {
                 Frame::Tell(parcel) | Frame::Ask { parcel, .. } => {
-                    parcel.to.name().len() + parcel.name.len() + parcel.body.len()
+                    let trace = parcel.trace.as_ref().map_or(0, |_| wire::TRACE_BYTES);
+                    parcel.to.name().len() + parcel.name.len() + parcel.body.len() + trace
                 }
                 Frame::Reply { result, .. } => match result {
                     Ok(body) => body.len(),

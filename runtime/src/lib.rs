@@ -12,6 +12,7 @@
 //! | messages and what they look like on the wire | [`message`] |
 //! | what a handler can do | [`Context`] |
 //! | crashes and restarts | [`Supervision`], [`ExitReason`] |
+//! | traces across actors and nodes | [`trace`] |
 //! | tests on a paused clock | `testkit` (feature `testkit`) |
 //!
 //! Promises: a message arrives at most once, and in order per sender and receiver; no queue is
@@ -38,6 +39,7 @@ pub mod supervision;
 mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod trace;
 pub mod transport;
 
 pub use actix;

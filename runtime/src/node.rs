@@ -39,6 +39,7 @@ use crate::{
         Actor,
         envelope::{Letter, Reply},
     },
+    trace::{self, TraceContext},
 };
 
 /// A running node; a clone is the same node.
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) monitors: monitors::Monitors,
     asks: asks::Asks,
     dead_letters: AtomicU64,
+    /// Of spans and traces.
+    pub(crate) trace_ids: trace::Ids,
     clock: Clock,
     rng: Mutex<StdRng>,
     placement: workers::Placement,
@@ -128,6 +131,15 @@ impl Node {
     /// A generator of its own for an actor, seeded from the node's.
     pub fn rng(&self) -> StdRng {
         StdRng::seed_from_u64(self.random_u64())
+    }
+
+    /// The beginning of a trace: a context with ids that were never used.
+    ///
+    /// Messages belong to the trace when they are sent while the context is current; see
+    /// [`trace::enter`] and [`trace::within`].
+    pub fn new_trace(&self) -> TraceContext {
+        let ids = &self.inner.trace_ids;
+        TraceContext::new(ids.trace(), ids.span(), true)
     }
 
     /// Messages that reached nobody: their receiver had ended, or was never there.
@@ -365,6 +377,7 @@ fn parcel<M: Message>(pid: &AnyPid, message: &M) -> Result<Parcel, Undeliverable
         to: pid.clone(),
         name: M::NAME.into(),
         version: M::VERSION,
+        trace: trace::carried(),
         body,
     })
 }

@@ -10,11 +10,12 @@ use serde_bytes::ByteBuf;
 
 use super::{
     Control, Frame, Parcel, Wire,
-    wire::{FIRST_NUMBERED, kind},
+    wire::{FIRST_NUMBERED, extra, kind},
 };
 use crate::{
     error::Undeliverable,
     pid::{AnyPid, NodeAddr, is_name},
+    trace::TraceContext,
 };
 
 mod names;
@@ -155,6 +156,7 @@ impl Decoder {
             to,
             name,
             version,
+            trace: header.trace(),
             body: body.rest.to_vec(),
         })
     }
@@ -235,6 +237,18 @@ impl<'a> Body<'a> {
     fn counted(&mut self, part: &'static str) -> Result<&'a [u8], FrameError> {
         let length = self.u16(part)?;
         self.take(length.into(), part)
+    }
+
+    /// The trace context among the extras of a header. What cannot be read is skipped.
+    fn trace(&mut self) -> Option<Box<TraceContext>> {
+        while let Some((&[tag, length], rest)) = self.rest.split_first_chunk::<2>() {
+            let (value, rest) = rest.split_at_checked(length.into())?;
+            self.rest = rest;
+            if tag == extra::TRACE {
+                return TraceContext::from_bytes(value).map(Box::new);
+            }
+        }
+        None
     }
 
     fn pid(&mut self) -> Result<AnyPid, FrameError> {

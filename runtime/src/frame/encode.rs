@@ -2,7 +2,8 @@
 //!
 //! The body of `Tell` is `u16` header length, header, message; `Ask` and `Reply` have the `u64` id
 //! in front. The header is `u64` incarnation of the actor, `u16` message version, `u16` length and
-//! actor name, `u16` length and message name; a reader skips what a newer writer adds at its end.
+//! actor name, `u16` length and message name, and extras that a reader may skip: each `u8` tag,
+//! `u8` length, and bytes.
 //! All numbers are big endian.
 
 use bytes::{BufMut, BytesMut};
@@ -10,9 +11,9 @@ use serde::Serialize;
 
 use super::{
     Control, Frame, Parcel,
-    wire::{Hello, kind},
+    wire::{Hello, TRACE_BYTES, extra, kind},
 };
-use crate::{error::Undeliverable, pid::AnyPid};
+use crate::{error::Undeliverable, pid::AnyPid, trace::BINARY_BYTES};
 
 /// Appends `frame` to `out`.
 pub(crate) fn encode_frame(frame: &Frame, out: &mut BytesMut) {
@@ -68,13 +69,19 @@ pub(super) fn framed(out: &mut BytesMut, kind: u8, put: impl FnOnce(&mut BytesMu
 fn put_parcel(out: &mut BytesMut, parcel: &Parcel) {
     let (to, name) = (parcel.to.name(), &*parcel.name);
     out.reserve(16 + to.len() + name.len() + parcel.body.len());
-    out.put_u16(length(8 + 2 + 2 + to.len() + 2 + name.len()));
+    let extras = parcel.trace.as_ref().map_or(0, |_| TRACE_BYTES);
+    out.put_u16(length(8 + 2 + 2 + to.len() + 2 + name.len() + extras));
     out.put_u64(parcel.to.incarnation());
     out.put_u16(parcel.version);
     out.put_u16(length(to.len()));
     out.put_slice(to.as_bytes());
     out.put_u16(length(name.len()));
     out.put_slice(name.as_bytes());
+    if let Some(trace) = &parcel.trace {
+        out.put_u8(extra::TRACE);
+        out.put_u8(BINARY_BYTES as u8);
+        out.put_slice(&trace.to_bytes());
+    }
     out.put_slice(&parcel.body);
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_bytes::ByteBuf;
 
 use super::{encode::framed, *};
-use crate::pid::NodeAddr;
+use crate::{pid::NodeAddr, trace::TraceContext};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -35,13 +35,24 @@ fn any_pid() -> impl Strategy<Value = AnyPid> {
     })
 }
 
+fn any_trace() -> impl Strategy<Value = Option<Box<TraceContext>>> {
+    let bytes = prop::array::uniform25(any::<u8>());
+    prop::option::of(bytes.prop_map(|mut bytes| {
+        bytes[24] &= 1;
+        bytes
+    }))
+    .prop_map(|bytes| TraceContext::from_bytes(&bytes?).map(Box::new))
+}
+
 fn any_parcel() -> impl Strategy<Value = Parcel> {
     let body = prop::collection::vec(any::<u8>(), 0..300);
-    (any_name(), any::<u64>(), any_name(), any::<u16>(), body).prop_map(
-        |(to, incarnation, name, version, body)| Parcel {
+    let to = (any_name(), any::<u64>());
+    (to, any_name(), any::<u16>(), any_trace(), body).prop_map(
+        |((to, incarnation), name, version, trace, body)| Parcel {
             to: AnyPid::of_incarnation(to.into(), own(), incarnation),
             name: name.into(),
             version,
+            trace,
             body,
         },
     )
@@ -273,6 +284,7 @@ fn a_newer_writer_may_add_to_headers_and_hellos() {
         to,
         name: "M".into(),
         version: 2,
+        trace: None,
         body: b"body".to_vec(),
     };
     assert_eq!(
@@ -308,6 +320,34 @@ fn a_newer_writer_may_add_to_headers_and_hellos() {
         decoder().next(&mut bytes),
         Ok(Some(Wire::Control(Control::Hello(hello))))
     );
+}
+
+#[test]
+fn a_trace_is_found_behind_extras_of_other_tags_and_a_broken_one_is_skipped() {
+    let trace = TraceContext::from_bytes(&[1; 25]).unwrap();
+    let read = |extras: &[u8]| {
+        let mut bytes = BytesMut::new();
+        framed(&mut bytes, wire::kind::TELL, |out| {
+            let header = [&[0; 7][..], &[5, 0, 2, 0, 1, b'a', 0, 1, b'M'], extras].concat();
+            out.extend_from_slice(&(header.len() as u16).to_be_bytes());
+            out.extend_from_slice(&header);
+            out.extend_from_slice(b"body");
+        });
+        match decoder().next(&mut bytes) {
+            Ok(Some(Wire::Frame(Frame::Tell(parcel)))) if parcel.body == b"body" => parcel.trace,
+            other => panic!("{other:?}"),
+        }
+    };
+    let traced = [&[1, 25][..], &[1; 25]].concat();
+    assert_eq!(read(&[]), None);
+    assert_eq!(read(&traced).as_deref(), Some(&trace));
+    assert_eq!(
+        read(&[&[7, 3, 9, 9, 9][..], &traced].concat()).as_deref(),
+        Some(&trace)
+    );
+    assert_eq!(read(&traced[..20]), None);
+    assert_eq!(read(&[1, 2, 3, 3]), None);
+    assert_eq!(read(&[&[1, 25][..], &[0; 25]].concat()), None);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) const VERSION_MIN: u16 = 1;
 pub(crate) const VERSION_MAX: u16 = 1;
 /// A message's name may have this many bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 4096;
+/// Bytes of a trace context in a parcel's header, with its tag and length.
+pub(crate) const TRACE_BYTES: usize = 2 + crate::trace::BINARY_BYTES;
 /// Kinds from here on are numbered along the link.
 pub(crate) const FIRST_NUMBERED: u8 = 64;
 
@@ -35,6 +37,11 @@ pub(crate) mod kind {
     pub(crate) const DEMONITOR: u8 = 68;
     pub(crate) const EXITED: u8 = 69;
     pub(crate) const LINK: u8 = 70;
+}
+
+/// The tags of what may follow the fixed part of a parcel's header. A reader skips others.
+pub(crate) mod extra {
+    pub(crate) const TRACE: u8 = 1;
 }
 
 /// The protocol versions that a node speaks, both ends included.

@@ -31,6 +31,7 @@ pub(crate) fn tell_bytes(body: Vec<u8>) -> Frame {
     Frame::Tell(Parcel {
         to,
         name: "test.Count".into(),
+        trace: None,
         version: 1,
         body,
     })

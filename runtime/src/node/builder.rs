@@ -1,7 +1,7 @@
 //! Describing a node before it starts.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
     num::NonZero,
     sync::{
         Arc, Mutex, Weak,
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     NodeAddr,
     links::{BindError, LinkConfig, Links},
+    trace,
     transport::{Tcp, Transport},
 };
 
@@ -172,8 +173,8 @@ impl NodeBuilder {
         links: Links,
     ) -> Inner {
         let seed = self.seed.unwrap_or_else(system_seed);
+        let addr = links.addr().clone();
         Inner {
-            addr: links.addr().clone(),
             // Room for 4,096 lives a microsecond between two starts of the node.
             next_incarnation: AtomicU64::new((start_micros << 12) | 1),
             links,
@@ -182,6 +183,7 @@ impl NodeBuilder {
             monitors: Monitors::default(),
             asks: Asks::default(),
             dead_letters: AtomicU64::new(0),
+            trace_ids: trace::Ids::new(id_seed(&addr, start_micros)),
             clock: Clock {
                 start_micros,
                 started: Instant::now(),
@@ -195,6 +197,7 @@ impl NodeBuilder {
             receiver: Arc::new(Receiver(weak.clone())),
             #[cfg(feature = "testkit")]
             filters: self.filters,
+            addr,
         }
     }
 }
@@ -208,6 +211,13 @@ fn system_micros() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     })
+}
+
+/// The same for the same life of a node, and for no other.
+fn id_seed(addr: &NodeAddr, start_micros: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (addr, start_micros).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A number from the operating system, by way of the standard library's hash keys.
