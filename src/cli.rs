@@ -6,6 +6,7 @@
 mod agent;
 mod agents;
 pub(crate) mod arguments;
+mod certs;
 mod completions;
 mod executor;
 mod frameworks;
@@ -76,6 +77,7 @@ enum Command {
     Offers(offers::Arguments),
     Roles(roles::Arguments),
     Weights(weights::Arguments),
+    Certs(certs::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -141,6 +143,7 @@ impl Command {
             Command::Offers(arguments) => offers::run(arguments).await,
             Command::Roles(arguments) => roles::run(arguments).await,
             Command::Weights(arguments) => weights::run(arguments).await,
+            Command::Certs(arguments) => certs::run(arguments).await,
             Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         }
     }

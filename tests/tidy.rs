@@ -9,6 +9,7 @@ use std::{
 /// Package, and the packages of ours that it may import (DESIGN section 1).
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("tepui-runtime-macros", &[]),
+    ("tepui-certs", &[]),
     ("tepui-runtime", &["tepui-runtime-macros"]),
     ("tepui-runtime-models", &[]),
     ("tepui-protocol", &["tepui-runtime"]),
