@@ -247,6 +247,40 @@ fn peaceful(machines: &[&str]) -> Plan {
     }
 }
 
+/// While short tasks end one by one, no single offer is large enough for the tasks of a framework that
+/// comes later. It is owed the most all the time, and must get its share.
+#[test]
+fn tasks_that_are_larger_than_any_offer_are_not_starved() {
+    let mut simulation = Simulation::new(peaceful(&["cpus:4;mem:4096", "cpus:3;mem:4096"]));
+    let resources = |text: &str| text.parse().expect("valid resources");
+    let group = |name: &str, count, needs| Group {
+        retries: 1_000,
+        ..Group::new(name, "work", count, resources(needs))
+    };
+    let stream = group("stream", 2_000, "cpus:0.5;mem:64");
+    let first = group("first", 1, "cpus:0.5;mem:64");
+    let mut map = group("map", 8, "cpus:2;mem:64");
+    map.after = vec!["first".to_owned()];
+    let outcomes = Rc::default();
+    for (number, name, groups) in [
+        (1, "background", vec![stream]),
+        (2, "late", vec![first, map]),
+    ] {
+        let name = name.to_owned();
+        let role = Role::new(&name).expect("a valid role");
+        simulation.job(number, role, Job { name, groups }, &outcomes);
+    }
+    let seen = outcomes.clone();
+    let done = move || seen.borrow().contains_key(&framework(2));
+    let verdict = simulation.run(Duration::from_secs(120), done);
+    verdict.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(outcomes.borrow()[&framework(2)].is_success());
+    assert!(
+        !outcomes.borrow().contains_key(&framework(1)),
+        "the stream went on meanwhile"
+    );
+}
+
 /// Launches one task in each round of offers, and wants the rest back at once.
 struct OneByOne {
     name: &'static str,

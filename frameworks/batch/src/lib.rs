@@ -15,6 +15,7 @@
 
 mod actor;
 mod board;
+mod gathering;
 mod instance;
 pub mod job;
 mod launch;

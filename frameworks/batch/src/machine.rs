@@ -190,6 +190,12 @@ impl Machine {
         self.candidates().next().is_some()
     }
 
+    /// How many instances could be launched now.
+    pub(crate) fn launchable(&self) -> usize {
+        let ready = (0..self.groups.len()).filter(|group| self.is_ready(*group));
+        ready.map(|group| self.groups[group].pending.len()).sum()
+    }
+
     /// The groups that have something to launch now.
     pub(crate) fn wanting(&self) -> BTreeSet<usize> {
         self.candidates().map(|(place, _)| place.group).collect()

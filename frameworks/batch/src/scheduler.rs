@@ -13,14 +13,15 @@ use std::{collections::BTreeSet, time::Duration};
 use tepui_framework::{
     Calls, End, Kept, Scheduler,
     protocol::{
-        Filters, FrameworkId, MasterId, Offer, Operation, TaskId, TaskInfo, TaskState, TaskStatus,
-        Timestamp,
+        Filters, FrameworkId, MasterId, Offer, OfferId, Operation, TaskId, TaskInfo, TaskState,
+        TaskStatus, Timestamp,
     },
     store::{self, StoreError},
 };
 
 use crate::{
     board::{Board, JobOutcome, JobProgress, JobResult},
+    gathering::{Bundle, Gathering},
     instance::{Instance, Verdict},
     job::Job,
     launch,
@@ -34,6 +35,7 @@ const INSTANCE: &str = "instance/";
 /// Timers.
 const LOOK_AT_UNREACHABLE: u64 = 1;
 const END_ANYWAY: u64 = 2;
+const GATHERED_LONG_ENOUGH: u64 = 3;
 
 /// How long a failed job waits for its remaining tasks to be killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
@@ -49,6 +51,9 @@ pub struct Policy {
     pub unreachable_timeout: Duration,
     /// At most so many tasks are launched on one offer; default: as many as fit.
     pub tasks_per_offer: Option<usize>,
+    /// For how long an offer that is too small for any task is held, for more of its agent to come;
+    /// default 5 s. Zero: it is declined at once.
+    pub gather_for: Duration,
 }
 
 impl Default for Policy {
@@ -56,6 +61,7 @@ impl Default for Policy {
         Self {
             unreachable_timeout: Duration::from_secs(10),
             tasks_per_offer: None,
+            gather_for: Duration::from_secs(5),
         }
     }
 }
@@ -64,6 +70,7 @@ impl Default for Policy {
 pub struct BatchScheduler {
     machine: Machine,
     policy: Policy,
+    gathering: Gathering,
     /// What tasks find in TEPUI_MASTER.
     master: String,
     board: Board,
@@ -83,6 +90,7 @@ impl BatchScheduler {
         Ok(Self {
             machine: Machine::new(job),
             policy,
+            gathering: Gathering::default(),
             master: master.to_owned(),
             board: Board::new(),
             framework_id: None,
@@ -155,28 +163,43 @@ impl BatchScheduler {
         calls.keep(key_of(place), self.machine.instance(place));
     }
 
-    /// Launches on one offer what fits, or declines it.
-    fn use_offer(&mut self, calls: &mut Calls, offer: Offer) {
-        let tasks = if self.result.is_none() {
-            self.pack(calls, &offer)
-        } else {
-            Vec::new()
+    /// Launches what fits; what is too small for anything is held for a while, or declined.
+    fn use_bundle(&mut self, calls: &mut Calls, bundle: Bundle) {
+        let tasks = match self.result {
+            None => self.pack(calls, &bundle),
+            Some(_) => Vec::new(),
         };
-        let filters = if self.machine.wants_offers() {
-            Filters::default()
+        if !tasks.is_empty() {
+            let launch = vec![Operation::Launch(tasks)];
+            calls.accept(bundle.ids(), launch, self.filters());
+        } else if self.may_hold() {
+            if bundle.since == calls.now() {
+                calls.after(self.policy.gather_for, GATHERED_LONG_ENOUGH);
+            }
+            self.gathering.hold(bundle);
         } else {
-            NOTHING_TO_DO
-        };
-        match tasks.is_empty() {
-            true => calls.decline([offer.id], filters),
-            false => calls.accept(vec![offer.id], vec![Operation::Launch(tasks)], filters),
+            calls.decline(bundle.ids(), self.filters());
         }
     }
 
-    /// Begins attempts as long as their needs are found in the offer.
-    fn pack(&mut self, calls: &mut Calls, offer: &Offer) -> Vec<TaskInfo> {
+    fn filters(&self) -> Filters {
+        if self.result.is_none() && self.machine.wants_offers() {
+            Filters::default()
+        } else {
+            NOTHING_TO_DO
+        }
+    }
+
+    /// Whether one more agent's offers may be held: no more agents than there are tasks to launch.
+    fn may_hold(&self) -> bool {
+        let wanted = self.result.is_none() && !self.policy.gather_for.is_zero();
+        wanted && self.gathering.len() < self.machine.launchable()
+    }
+
+    /// Begins attempts as long as their needs are found in the bundle.
+    fn pack(&mut self, calls: &mut Calls, bundle: &Bundle) -> Vec<TaskInfo> {
         let limit = self.policy.tasks_per_offer.unwrap_or(usize::MAX);
-        let mut left = offer.resources.clone();
+        let mut left = bundle.resources();
         let mut tasks = Vec::new();
         while tasks.len() < limit {
             let fits = |(place, wanted)| Some((place, left.find(wanted)?));
@@ -184,13 +207,13 @@ impl BatchScheduler {
                 break;
             };
             left -= &resources;
-            let attempt = self.machine.launch(place, offer.agent_id.clone());
+            let attempt = self.machine.launch(place, bundle.agent.clone());
             self.keep(calls, place);
             let (job, group) = (self.machine.job(), self.machine.group(place));
             let finals = |name: &str| self.machine.finals_of(name);
             let command = launch::command(job, group, place.index, &self.master, finals);
             let id = self.machine.task_id(place, attempt);
-            let task = TaskInfo::command(id, offer.agent_id.clone(), resources, command);
+            let task = TaskInfo::command(id, bundle.agent.clone(), resources, command);
             let kill_policy = launch::kill_policy(group);
             tasks.push(TaskInfo {
                 name: format!("{} {}", group.name, place.index),
@@ -199,6 +222,21 @@ impl BatchScheduler {
             });
         }
         tasks
+    }
+
+    /// Tries what is held once more: there may be something to launch that is smaller.
+    fn reconsider(&mut self, calls: &mut Calls) {
+        for bundle in self.gathering.take() {
+            self.use_bundle(calls, bundle);
+        }
+    }
+
+    /// Gives back what has been held for long enough.
+    fn stop_waiting(&mut self, calls: &mut Calls) {
+        let due = self.gathering.take_due(calls.now(), self.policy.gather_for);
+        for bundle in due {
+            calls.decline(bundle.ids(), self.filters());
+        }
     }
 
     fn on_status(&mut self, calls: &mut Calls, status: &TaskStatus) {
@@ -291,18 +329,29 @@ impl BatchScheduler {
     }
 
     /// After any change: wants offers if there is something to launch. `before`: the groups that
-    /// had something to launch; a new one may fit into what was declined.
+    /// had something to launch; a new one may fit into what is held or was declined.
     fn want(&mut self, calls: &mut Calls, before: &BTreeSet<usize>) {
-        let wanting = match self.result {
-            None => self.machine.wanting(),
-            Some(_) => BTreeSet::new(),
-        };
+        let wanting = self.wanting();
+        let is_new = !wanting.is_subset(before);
+        if is_new || wanting.is_empty() {
+            self.reconsider(calls);
+        }
+        // What was held may have been enough for all of it.
+        let wanting = self.wanting();
         if wanting.is_empty() && !self.suppressed {
             calls.suppress();
             self.suppressed = true;
-        } else if !wanting.is_subset(before) || (self.suppressed && !wanting.is_empty()) {
+        } else if !wanting.is_empty() && (is_new || self.suppressed) {
             calls.revive();
             self.suppressed = false;
+        }
+    }
+
+    /// The groups that have something to launch now.
+    fn wanting(&self) -> BTreeSet<usize> {
+        match self.result {
+            None => self.machine.wanting(),
+            Some(_) => BTreeSet::new(),
         }
     }
 
@@ -363,15 +412,21 @@ impl Scheduler for BatchScheduler {
 
     fn disconnected(&mut self, _: &mut Calls) {
         self.connected = false;
+        self.gathering.clear();
         self.show();
     }
 
     fn offers(&mut self, calls: &mut Calls, offers: Vec<Offer>) {
         self.step(calls, |scheduler, calls| {
-            offers
-                .into_iter()
-                .for_each(|offer| scheduler.use_offer(calls, offer));
+            for offer in offers {
+                let bundle = scheduler.gathering.join(offer, calls.now());
+                scheduler.use_bundle(calls, bundle);
+            }
         });
+    }
+
+    fn rescinded(&mut self, _: &mut Calls, offer: OfferId) {
+        self.gathering.forget(&offer);
     }
 
     fn update(&mut self, calls: &mut Calls, status: TaskStatus) {
@@ -397,6 +452,7 @@ impl Scheduler for BatchScheduler {
         self.step(calls, |scheduler, calls| match token {
             LOOK_AT_UNREACHABLE => scheduler.look_at_unreachable(calls),
             END_ANYWAY => scheduler.end_if_over(calls, true),
+            GATHERED_LONG_ENOUGH => scheduler.stop_waiting(calls),
             _ => {}
         });
     }

@@ -62,16 +62,64 @@ fn as_many_tasks_as_fit_are_packed_and_the_rest_is_declined() {
         "work 1"
     );
     cluster.offer("b", "cpus:0.5;mem:1000");
-    assert_eq!(cluster.declined, 1);
     assert!(!cluster.suppressed, "one is pending");
-    cluster.offer("b", "cpus:9;mem:100");
+    cluster.offer("c", "cpus:9;mem:100");
     assert_eq!(cluster.launched().len(), 3);
     assert!(cluster.suppressed, "nothing is pending");
+    assert_eq!(cluster.declined, 1, "what was held is not needed");
     let progress = &cluster.scheduler.progress().groups[0];
     assert_eq!(
         (progress.pending, progress.staging, progress.running),
         (0, 3, 0)
     );
+}
+
+#[test]
+fn pieces_of_an_agent_are_held_until_they_add_up() {
+    let mut cluster = Cluster::of(map_reduce(0));
+    cluster.offer("a", "cpus:0.5;mem:60");
+    cluster.offer("b", "cpus:0.5;mem:60");
+    assert_eq!((cluster.launched().len(), cluster.declined), (0, 0));
+    cluster.offer("a", "cpus:0.5;mem:60");
+    assert_eq!(cluster.launched(), ["job.map.0.0"]);
+    assert_eq!(
+        cluster.outstanding.len(),
+        1,
+        "that of the other agent is held"
+    );
+}
+
+#[test]
+fn pieces_are_declined_after_a_while() {
+    let mut cluster = Cluster::of(map_reduce(0));
+    cluster.offer("a", "cpus:0.5;mem:60");
+    cluster.advance(3 * SECOND);
+    cluster.offer("b", "cpus:0.5;mem:60");
+    cluster.advance(2 * SECOND);
+    assert_eq!(cluster.declined, 1, "the older one");
+    cluster.advance(3 * SECOND);
+    assert_eq!(cluster.declined, 2);
+}
+
+#[test]
+fn no_more_agents_are_held_than_there_are_tasks() {
+    let mut cluster = Cluster::of(map_reduce(0));
+    for agent in ["a", "b", "c", "d", "e"] {
+        cluster.offer(agent, "cpus:0.5;mem:60");
+    }
+    assert_eq!((cluster.outstanding.len(), cluster.declined), (3, 2));
+}
+
+#[test]
+fn void_pieces_do_not_count() {
+    let mut cluster = Cluster::of(map_reduce(0));
+    cluster.offer("a", "cpus:0.5;mem:60");
+    cluster.rescind(0);
+    cluster.offer("a", "cpus:0.5;mem:60");
+    assert_eq!(cluster.launched().len(), 0);
+    cluster.disconnect();
+    cluster.offer("a", "cpus:0.5;mem:60");
+    assert_eq!(cluster.launched().len(), 0);
 }
 
 #[test]
@@ -293,6 +341,8 @@ enum Event {
     Deliver(usize),
     DeliverTwice(usize),
     Reconcile(usize),
+    Rescind(usize),
+    Disconnect,
     Advance(u8),
     DieAfter(usize),
 }
@@ -314,12 +364,14 @@ fn event() -> impl Strategy<Value = Event> {
         GoneByOperator,
     ]);
     prop_oneof![
-        4 => (0..3u8, 1..6u8).prop_map(|(agent, cpus)| Event::Offer(agent, cpus)),
+        4 => (0..3u8, 1..12u8).prop_map(|(agent, halves)| Event::Offer(agent, halves)),
         6 => (any::<usize>(), states).prop_map(|(task, state)| Event::Enter(task, state)),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(task, up)| Event::Reachable(task, up)),
         8 => any::<usize>().prop_map(Event::Deliver),
         2 => any::<usize>().prop_map(Event::DeliverTwice),
         1 => any::<usize>().prop_map(Event::Reconcile),
+        1 => any::<usize>().prop_map(Event::Rescind),
+        1 => Just(Event::Disconnect),
         2 => (1..15u8).prop_map(Event::Advance),
         1 => (0..6usize).prop_map(Event::DieAfter),
     ]
@@ -329,7 +381,8 @@ impl Cluster {
     fn apply(&mut self, event: Event) {
         let pick = |ids: Vec<TaskId>, n: usize| ids.get(n % ids.len().max(1)).cloned();
         match event {
-            Event::Offer(agent, cpus) => {
+            Event::Offer(agent, halves) => {
+                let cpus = f32::from(halves) / 2.0;
                 self.offer(&format!("a{agent}"), &format!("cpus:{cpus};mem:1000"));
             }
             Event::Enter(n, state) => {
@@ -349,6 +402,8 @@ impl Cluster {
                     self.reconcile(&id);
                 }
             }
+            Event::Rescind(n) => self.rescind(n),
+            Event::Disconnect => self.disconnect(),
             Event::Advance(seconds) => self.advance(u32::from(seconds) * SECOND),
             Event::DieAfter(calls) => self.crash_after = Some(calls),
         }

@@ -227,21 +227,24 @@ impl State {
                 }
             }
         }
-        for offer in offers.unwrap_or_default() {
-            let here = |task: &&FakeTask| task.info.agent_id == offer.agent_id && task.is_new();
-            let used: Resources = self
-                .tasks
-                .values()
-                .filter(here)
-                .map(|task| &task.info.resources)
-                .sum();
-            let left = offer
-                .resources
-                .checked_sub(&used)
-                .expect("tasks fit into their offer");
-            self.free(&offer.agent_id, &left);
+        if let Some(offers) = offers.filter(|offers| !offers.is_empty()) {
+            self.free_rest(&offers);
         }
         self.start_tasks();
+    }
+
+    /// Frees what tasks launched on offers of one agent left of them.
+    fn free_rest(&mut self, offers: &[Offer]) {
+        let agent = &offers[0].agent_id;
+        assert!(
+            offers.iter().all(|offer| offer.agent_id == *agent),
+            "offers that are accepted together are of one agent"
+        );
+        let new = self.tasks.values().filter(|task| task.is_new());
+        let used: Resources = new.map(|task| &task.info.resources).sum();
+        let offered: Resources = offers.iter().map(|offer| &offer.resources).sum();
+        let left = offered.checked_sub(&used);
+        self.free(agent, &left.expect("tasks fit into their offers"));
     }
 
     fn launch(&mut self, info: TaskInfo) {

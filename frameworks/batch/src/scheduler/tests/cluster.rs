@@ -48,6 +48,8 @@ pub(super) struct Cluster {
     /// The process dies after so many more calls were carried out.
     pub(super) crash_after: Option<usize>,
     offers: u64,
+    /// Offers that are not answered yet, each to be answered once.
+    pub(super) outstanding: BTreeMap<OfferId, Offer>,
 }
 
 impl Cluster {
@@ -71,6 +73,7 @@ impl Cluster {
             finals: BTreeMap::new(),
             crash_after: None,
             offers: 0,
+            outstanding: BTreeMap::new(),
         };
         cluster.start();
         cluster
@@ -81,6 +84,7 @@ impl Cluster {
         let job = self.job.clone();
         self.scheduler = BatchScheduler::new(job, self.policy.clone(), "h:1").unwrap();
         self.timers.clear();
+        self.outstanding.clear();
         self.suppressed = false;
         let kept = self.store.clone();
         self.call(|scheduler, calls| scheduler.restored(calls, kept));
@@ -125,12 +129,24 @@ impl Cluster {
             Call::Write(Write::Delete { key }) => {
                 self.store.remove(&key);
             }
-            Call::Accept { operations, .. } => {
+            Call::Accept {
+                offer_ids,
+                operations,
+                ..
+            } => {
+                let before = self.launches.len();
+                let offered = self.answer(&offer_ids);
                 for Operation::Launch(tasks) in operations {
                     tasks.into_iter().for_each(|task| self.launch(task));
                 }
+                let tasks = self.launches[before..].iter();
+                let used: Resources = tasks.map(|task| &task.resources).sum();
+                assert!(offered.contains(&used), "{used} of {offered}");
             }
-            Call::Decline { .. } => self.declined += 1,
+            Call::Decline { offer_ids, .. } => {
+                self.answer(&offer_ids);
+                self.declined += offer_ids.len();
+            }
             Call::Revive { .. } => {
                 self.suppressed = false;
                 self.revives += 1;
@@ -265,13 +281,38 @@ impl Cluster {
             role,
             attributes: BTreeMap::new(),
         };
-        let (before, offered) = (self.launches.len(), offer.resources.clone());
+        self.outstanding.insert(offer.id.clone(), offer.clone());
         self.call(|scheduler, calls| scheduler.offers(calls, vec![offer]));
-        let used: Resources = self.launches[before..]
-            .iter()
-            .map(|task| &task.resources)
-            .sum();
-        assert!(offered.contains(&used), "{used} of {offered}");
+    }
+
+    /// What the offers add up to, which are of one agent.
+    fn answer(&mut self, ids: &[OfferId]) -> Resources {
+        let take = |id| self.outstanding.remove(id).expect("an offer not answered");
+        let offers: Vec<Offer> = ids.iter().map(take).collect();
+        assert!(
+            offers
+                .iter()
+                .all(|offer| offer.agent_id == offers[0].agent_id),
+            "of one agent"
+        );
+        offers.iter().map(|offer| &offer.resources).sum()
+    }
+
+    /// The master takes back an offer that is not answered.
+    pub(super) fn rescind(&mut self, n: usize) {
+        let count = self.outstanding.len().max(1);
+        if let Some(id) = self.outstanding.keys().nth(n % count).cloned() {
+            self.outstanding.remove(&id);
+            self.call(|scheduler, calls| scheduler.rescinded(calls, id));
+        }
+    }
+
+    /// The link to the master breaks and is made again.
+    pub(super) fn disconnect(&mut self) {
+        self.outstanding.clear();
+        self.call(|scheduler, calls| scheduler.disconnected(calls));
+        let master = MasterId::new("m").unwrap();
+        self.call(|scheduler, calls| scheduler.reregistered(calls, &master));
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
