@@ -9,9 +9,6 @@
 //! | SIM-5 | an update that was acknowledged to its executor reaches its scheduler |
 //! | SIM-6 | a job ends in time once the faults are over, each instance finished |
 //!
-//! In SIM-2, GONE and DROPPED are one: that the agent does not have the task is the agent's word or
-//! that of a master which restarted and heard nothing of it from the agent.
-//!
 //! Components check their own invariants after every event (`MA-n`, `AL-n`, `EX-n`, ...) and panic.
 
 use std::{
@@ -181,8 +178,7 @@ impl State {
             .ended
             .entry((to.to_owned(), task.clone()))
             .or_insert(state);
-        let missing = |state| matches!(state, TaskState::Gone | TaskState::Dropped);
-        if before != state && !(missing(before) && missing(state)) {
+        if before != state {
             let what = format!("{to} is told that {task} is {before}, then that it is {state}");
             self.journal.violated("SIM-2", what);
         }

@@ -119,6 +119,6 @@ mod seconds {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let seconds = f64::deserialize(from)?;
         Duration::try_from_secs_f64(seconds)
-            .map_err(|_| D::Error::custom(format!("{seconds}: must be a number of seconds >= 0")))
+            .map_err(|_| D::Error::custom("must be a number of seconds >= 0"))
     }
 }

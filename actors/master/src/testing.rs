@@ -284,6 +284,7 @@ impl Cluster {
             version: "0.1.0".to_owned(),
             frameworks: tasks.iter().map(framework).collect(),
             tasks: tasks.to_vec(),
+            updates: Vec::new(),
         };
         self.event(|master, now, out| master.on_reregister(now, call, out));
     }

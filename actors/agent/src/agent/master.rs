@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tepui_protocol::{
-    FrameworkId, Reason, TaskState, Timestamp,
+    FrameworkId, Reason, TaskState, TaskStatus, Timestamp,
     messages::agent::{self, Registered, Reregistered},
     task::Task,
 };
@@ -231,7 +231,23 @@ impl Agent {
             version,
             frameworks: frameworks.collect(),
             tasks: tasks.collect(),
+            updates: self.updates_of_absent_tasks(),
         })
+    }
+
+    /// What a scheduler is still to hear of tasks that are not here.
+    fn updates_of_absent_tasks(&self) -> Vec<(FrameworkId, TaskStatus)> {
+        let is_here = |framework_id, task_id| {
+            let framework = self.frameworks.get(framework_id);
+            framework.is_some_and(|framework| framework.tasks.contains_key(task_id))
+        };
+        let streams = self.streams.iter();
+        let absent = streams.filter(|((framework_id, task_id), _)| !is_here(framework_id, task_id));
+        absent
+            .filter_map(|((framework_id, _), stream)| {
+                Some((framework_id.clone(), stream.front()?.clone()))
+            })
+            .collect()
     }
 
     fn tasks_of(&self, id: &FrameworkId, framework: &Framework) -> Vec<Task> {

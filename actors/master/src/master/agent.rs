@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_protocol::{
-    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, KillPolicy, OfferId, Resources, Timestamp,
-    messages::operator::AgentStanding,
+    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, KillPolicy, OfferId, Resources, TaskStatus,
+    Timestamp, messages::operator::AgentStanding,
 };
 use tepui_runtime::AnyPid;
 
@@ -40,6 +40,9 @@ pub(crate) struct Agent {
     pub(crate) unanswered_pings: u32,
     /// Kills asked for, of tasks that have not ended.
     pub(crate) kills: BTreeMap<TaskKey, Option<KillPolicy>>,
+    /// Updates of tasks that it does not have, which schedulers are still to acknowledge; as of its
+    /// registration.
+    pub(crate) owed: BTreeMap<TaskKey, TaskStatus>,
 }
 
 impl Agent {
@@ -60,6 +63,7 @@ impl Agent {
             offered: Resources::new(),
             unanswered_pings: 0,
             kills: BTreeMap::new(),
+            owed: BTreeMap::new(),
         }
     }
 

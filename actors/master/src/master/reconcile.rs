@@ -5,6 +5,7 @@
 //! | known | the state of the latest update, STAGING before the first | the same |
 //! | ended, and still remembered | how it ended (Mesos: as if it were unknown) | the same |
 //! | unknown, its agent not back yet after a master's restart | silence | silence |
+//! | unknown, its agent has an update of it to deliver | the state that this tells | the same |
 //! | unknown, its agent registered | GONE | LOST |
 //! | unknown, its agent unreachable | UNREACHABLE and since when | LOST |
 //! | unknown, its agent too | UNKNOWN | LOST |
@@ -68,11 +69,19 @@ impl Master {
         let ended = || framework.completed.get(&key.1);
         let status = match framework.tasks.get(&key.1).or_else(ended) {
             Some(task) => Some(known(now, task)),
-            None => self.unknown(now, &key.1, lost.or(agent_id)),
+            None => match self.owed(key) {
+                Some(owed) => Some(told(now, owed)),
+                None => self.unknown(now, &key.1, lost.or(agent_id)),
+            },
         };
         if let Some(status) = status {
             framework.send_status(status, out);
         }
+    }
+
+    /// The update of a task that its agent does not have, and that its scheduler is to hear.
+    fn owed(&self, key: &TaskKey) -> Option<&TaskStatus> {
+        self.agents.values().find_map(|agent| agent.owed.get(key))
     }
 
     /// What to say of a task that is not in the books; nothing, if it may still turn up.
@@ -110,6 +119,13 @@ impl Master {
         status.agent_id = agent_id;
         Some(status)
     }
+}
+
+fn told(now: Timestamp, owed: &TaskStatus) -> TaskStatus {
+    let mut status = answer(now, &owed.task_id, owed.state, "latest state");
+    status.agent_id = owed.agent_id.clone();
+    status.executor_id = owed.executor_id.clone();
+    status
 }
 
 fn known(now: Timestamp, task: &Task) -> TaskStatus {

@@ -43,6 +43,7 @@ impl Master {
             version,
             frameworks,
             tasks,
+            updates,
         } = call;
         let Some(id) = info.id.clone() else {
             return self.on_register(now, Register { pid, info, version }, out);
@@ -61,6 +62,7 @@ impl Master {
         let ended = self.adopt_frameworks(frameworks, out);
         self.displace(&id, &pid, out);
         self.attach(now, &id, pid.clone(), version, out);
+        self.adopt_updates(&id, updates);
         let reconcile = self.adopt_tasks(now, &id, absence, tasks, out);
         let master_id = self.id.clone();
         out.push(tell(
@@ -193,6 +195,17 @@ impl Master {
         }
         self.recount(id);
         missing
+    }
+
+    /// Remembers what schedulers will hear of tasks that nobody has, so that they hear nothing else
+    /// when they ask meanwhile.
+    fn adopt_updates(&mut self, id: &AgentId, updates: Vec<(FrameworkId, TaskStatus)>) {
+        if let Some(agent) = self.agents.get_mut(id) {
+            let keyed = |(framework_id, status): (FrameworkId, TaskStatus)| {
+                ((framework_id, status.task_id.clone()), status)
+            };
+            agent.owed = updates.into_iter().map(keyed).collect();
+        }
     }
 
     /// Whether agents remember the framework's updates over their restarts.

@@ -63,7 +63,10 @@ impl Master {
             return;
         }
         // An agent that is away will send the update again, and the scheduler acknowledge it again.
-        let Some(pid) = self.agents.get(&agent_id).and_then(Agent::connected) else {
+        let Some(agent) = self.agents.get_mut(&agent_id) else {
+            return;
+        };
+        let Some(pid) = agent.connected().cloned() else {
             return;
         };
         let letter = StatusUpdateAcknowledged {
@@ -72,7 +75,14 @@ impl Master {
             uuid,
         };
         let key = (framework_id, letter.task_id.clone());
-        out.push(tell(pid, letter));
+        if agent
+            .owed
+            .get(&key)
+            .is_some_and(|status| status.uuid == Some(uuid))
+        {
+            agent.owed.remove(&key);
+        }
+        out.push(tell(&pid, letter));
         self.metrics
             .count("master/valid_status_update_acknowledgements");
         let ended = self.task(&key).is_some_and(|task| {

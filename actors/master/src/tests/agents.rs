@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tepui_protocol::{
-    Reason, TaskState, TaskStatus, Timestamp,
+    FrameworkInfo, Reason, Source, TaskInfo, TaskState, TaskStatus, Timestamp,
     messages::{
         agent::{Pong, Register, Reregister, Unregister},
         operator::AgentStanding,
     },
+    task::Task,
 };
 
 use crate::{config::MasterConfig, effects::Letter, testing::*};
@@ -381,11 +382,63 @@ fn an_agent_that_the_registry_does_not_know_is_told_to_stop() {
         version: String::new(),
         frameworks: Vec::new(),
         tasks: Vec::new(),
+        updates: Vec::new(),
     };
     cluster.event(|master, now, out| master.on_reregister(now, call, out));
     let letters = cluster.letters_to(&pid("a", 1));
     assert!(matches!(&letters[..], [Letter::Shutdown(s)] if s.message.contains("gone-S1")));
     assert_eq!(cluster.master.agents(), []);
+}
+
+#[test]
+fn a_task_that_never_reached_its_agent_ends_once_whoever_is_asked() {
+    let (mut cluster, task) = Cluster::with_task(MasterConfig::default());
+    let (id, framework_id) = (task.info.agent_id.clone(), task.framework_id.clone());
+    cluster.restart_master();
+    cluster.subscribe(pid("f", 2), {
+        let mut info = FrameworkInfo::new("f", role("*"));
+        info.id = Some(framework_id.clone());
+        info
+    });
+    let uuid = uuid::Uuid::from_u128(7);
+    let mut dropped = TaskStatus::new(
+        task_id("lost"),
+        TaskState::Dropped,
+        Source::Agent,
+        cluster.now,
+    );
+    dropped.uuid = Some(uuid);
+    dropped.agent_id = Some(id.clone());
+    let mut info = agent_info("a", "cpus:4;mem:4096");
+    info.id = Some(id.clone());
+    let call = Reregister {
+        pid: pid("a", 2),
+        info,
+        version: String::new(),
+        frameworks: Vec::new(),
+        tasks: vec![task.clone()],
+        updates: vec![(framework_id.clone(), dropped)],
+    };
+    cluster.event(|master, now, out| master.on_reregister(now, call, out));
+    cluster.letters.clear();
+    let ask = |cluster: &mut Cluster| {
+        cluster.reconcile(&framework_id, &[("lost", Some(&id))]);
+        cluster.statuses(&pid("f", 2))[0].state
+    };
+    assert_eq!(ask(&mut cluster), TaskState::Dropped);
+    let lost = Task::staging(
+        TaskInfo {
+            id: task_id("lost"),
+            ..task.info.clone()
+        },
+        framework_id.clone(),
+    );
+    cluster.acknowledge(&lost, uuid);
+    assert_eq!(
+        ask(&mut cluster),
+        TaskState::Gone,
+        "acknowledged, and forgotten"
+    );
 }
 
 #[test]
@@ -446,6 +499,7 @@ fn an_agent_that_returns_at_the_address_of_another_displaces_it() {
         version: String::new(),
         frameworks: Vec::new(),
         tasks: Vec::new(),
+        updates: Vec::new(),
     };
     cluster.event(|master, now, out| master.on_reregister(now, call, out));
     assert_eq!(
@@ -477,6 +531,7 @@ fn an_agent_with_fewer_resources_than_before_is_offered_less() {
         version: String::new(),
         frameworks: Vec::new(),
         tasks: vec![task],
+        updates: Vec::new(),
     };
     cluster.event(|master, now, out| master.on_reregister(now, call, out));
     let letters = cluster.letters_to(&pid("f", 1));

@@ -136,6 +136,7 @@ impl FakeAgent {
                     version,
                     frameworks,
                     tasks,
+                    updates: Vec::new(),
                 };
                 self.master.tell(call).is_ok()
             }

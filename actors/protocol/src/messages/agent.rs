@@ -35,6 +35,9 @@ pub struct Reregister {
     pub frameworks: Vec<FrameworkInfo>,
     /// Tasks that are not both terminal and acknowledged.
     pub tasks: Vec<Task>,
+    /// Unacknowledged updates of tasks that the agent does not have: they never reached it.
+    #[serde(default)]
+    pub updates: Vec<(FrameworkId, TaskStatus)>,
 }
 
 /// The agent is admitted under this id.

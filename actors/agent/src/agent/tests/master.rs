@@ -101,6 +101,25 @@ fn tasks_that_only_the_master_knows_are_dropped_and_known_ones_are_not() {
 }
 
 #[test]
+fn a_new_master_is_told_of_updates_of_tasks_that_never_came() {
+    let (mut bench, _run) = Bench::running(framework(), task("t"));
+    bench.exited(&"master@h:1#9".parse().unwrap());
+    let out = bench.reregistered(vec![(fid(), tid("lost"))]);
+    let dropped = sent(&out)[0].status.clone();
+    let out = bench.exited(&"master@h:1#10".parse().unwrap());
+    let out = bench.timer(register_timer(&out).1);
+    let [ToMaster::Reregister(message)] = registrations(&out)[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!(message.updates, [(fid(), dropped)]);
+    assert_eq!(
+        message.tasks.len(),
+        1,
+        "the other task is one of those here"
+    );
+}
+
+#[test]
 fn a_framework_that_cannot_tell_states_apart_sees_lost() {
     let (mut bench, _run) = Bench::running(legacy_framework(), task("t"));
     bench.exited(&"master@h:1#9".parse().unwrap());
