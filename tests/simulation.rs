@@ -30,15 +30,17 @@ const CALM_FROM: Duration = Duration::from_secs(30);
 /// By when all jobs must be done.
 const DEADLINE: Duration = Duration::from_secs(240);
 const SEEDS: u64 = 200;
+/// As many as a storm has faults: each may kill the same task's process, which counts as its failure.
+const RETRIES: u32 = 40;
 
 /// Two jobs of a map and a reduce group, in two roles.
 fn jobs() -> [(Role, Job); 2] {
     [("analytics", 14), ("background", 9)].map(|(name, count)| {
         let resources = |text: &str| text.parse().expect("valid resources");
         let mut map = Group::new("map", "work", count, resources("cpus:1;mem:64"));
-        map.retries = 3;
+        map.retries = RETRIES;
         let mut reduce = Group::new("reduce", "work", 2, resources("cpus:0.5;mem:128"));
-        reduce.retries = 3;
+        reduce.retries = RETRIES;
         reduce.after = vec!["map".to_owned()];
         let job = Job {
             name: name.to_owned(),
