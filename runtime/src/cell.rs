@@ -3,9 +3,10 @@
 
 use std::{
     any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -29,6 +30,19 @@ pub(crate) enum Order<A: ActixActor> {
     Open(Box<dyn Envelope<A>>),
 }
 
+const STOP: u8 = 1;
+const KILL: u8 = 2;
+const SUPERVISED: u8 = 4;
+
+/// What an actor was told, and by whom it is looked after.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) stop: bool,
+    pub(crate) kill: bool,
+    /// It is a supervisor's child.
+    pub(crate) by_supervisor: bool,
+}
+
 pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     pub(crate) pid: AnyPid,
     pub(crate) mailbox: Mailbox<Order<A>, Box<dyn Envelope<A>>>,
@@ -36,7 +50,8 @@ pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     pub(crate) handled: AtomicU64,
     /// A panicking handler does not end the actor.
     pub(crate) resumes: bool,
-    killed: AtomicBool,
+    /// What it was told, as in [`Asked`].
+    asked: AtomicU8,
     /// `None` once the actor has ended.
     watchers: Mutex<Option<Vec<Watcher>>>,
     #[cfg(feature = "testkit")]
@@ -69,8 +84,10 @@ pub(crate) trait AnyCell: Send + Sync {
     fn unwatch(&self, gone: &dyn Fn(&Watcher) -> bool);
     fn stop(&self);
     fn kill(&self);
-    /// Closes the mailbox; what is in it comes back as a count, the watchers to be told.
-    fn close(&self) -> (u64, Vec<Watcher>);
+    fn asked(&self) -> Asked;
+    /// Closes the mailbox; `lost` is called with the name of each message in it. Returns the
+    /// watchers that are to be told.
+    fn close(&self, lost: &mut dyn FnMut(&'static str)) -> Vec<Watcher>;
 }
 
 /// An undelivered letter and why.
@@ -84,7 +101,7 @@ impl<A: Actor> Cell<A> {
             routes,
             handled: AtomicU64::new(0),
             resumes,
-            killed: AtomicBool::new(false),
+            asked: AtomicU8::new(0),
             watchers: Mutex::new(Some(Vec::new())),
             #[cfg(feature = "testkit")]
             filters: None,
@@ -103,8 +120,35 @@ impl<A: Actor> Cell<A> {
         }
     }
 
-    pub(crate) fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Acquire)
+    /// It is a supervisor's child.
+    pub(crate) fn supervised(&self) {
+        self.asked.fetch_or(SUPERVISED, Ordering::AcqRel);
+    }
+
+    /// A message of the runtime's own, ahead of others; false when the actor has ended.
+    pub(crate) fn post_first<M: Message>(&self, message: M) -> bool
+    where
+        A: Handler<M>,
+    {
+        let letter = Letter {
+            message,
+            reply: Reply::Nowhere,
+        };
+        self.mailbox.push_system(Order::Open(Box::new(letter)))
+    }
+
+    /// Another life begins: orders to stop that came before are void.
+    pub(crate) fn refresh(&self) {
+        self.asked.fetch_and(!(STOP | KILL), Ordering::AcqRel);
+        let mut kept = Vec::new();
+        while let Some(order) = self.mailbox.pop_system() {
+            if matches!(order, Order::Open(_)) {
+                kept.push(order);
+            }
+        }
+        for order in kept {
+            self.mailbox.push_system(order);
+        }
     }
 
     /// Sends without waiting.
@@ -298,26 +342,45 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn stop(&self) {
+        self.asked.fetch_or(STOP, Ordering::AcqRel);
         self.mailbox.push_system(Order::Stop);
     }
 
     fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
+        self.asked.fetch_or(KILL, Ordering::AcqRel);
         self.mailbox.push_system(Order::Kill);
     }
 
-    fn close(&self) -> (u64, Vec<Watcher>) {
-        self.mailbox.close();
-        let mut lost = 0;
-        while self.mailbox.pop().is_some() {
-            lost += 1;
+    fn asked(&self) -> Asked {
+        let asked = self.asked.load(Ordering::Acquire);
+        Asked {
+            stop: asked & STOP != 0,
+            kill: asked & KILL != 0,
+            by_supervisor: asked & SUPERVISED != 0,
         }
-        while self.mailbox.pop_system().is_some() {}
+    }
+
+    fn close(&self, lost: &mut dyn FnMut(&'static str)) -> Vec<Watcher> {
+        self.mailbox.close();
+        while let Some(envelope) = self.mailbox.pop() {
+            lost(envelope.name());
+            discard(&self.pid, envelope);
+        }
+        while let Some(order) = self.mailbox.pop_system() {
+            discard(&self.pid, order);
+        }
         let watchers = self
             .watchers
             .lock()
             .expect("no panic while watchers are held")
             .take();
-        (lost, watchers.unwrap_or_default())
+        watchers.unwrap_or_default()
+    }
+}
+
+/// Drops what an actor left unread; a panic in its destructor is its own.
+fn discard<T>(pid: &AnyPid, unread: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(unread))).is_err() {
+        tracing::warn!(%pid, "an unread message panicked while it was dropped");
     }
 }

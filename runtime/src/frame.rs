@@ -100,7 +100,10 @@ impl Frame {
                 },
                 Frame::Monitor { target } | Frame::Demonitor { target } => pid_weight(target),
                 Frame::Link { watcher, target } => pid_weight(watcher) + pid_weight(target),
-                Frame::Exited { target, reason } => pid_weight(target) + reason.to_string().len(),
+                // Twice: older nodes read another reason.
+                Frame::Exited { target, reason } => {
+                    pid_weight(target) + 2 * reason.to_string().len()
+                }
             }
     }
 

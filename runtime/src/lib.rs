@@ -11,8 +11,8 @@
 //! | sending, asking, spawning, names | [`Node`] |
 //! | messages and what they look like on the wire | [`message`] |
 //! | what a handler can do | [`Context`] |
-//! | crashes and restarts | [`Supervision`], [`ExitReason`] |
 //! | traces across actors and nodes | [`trace`] |
+//! | crashes and restarts | [`supervision`], [`ExitReason`] |
 //! | tests on a paused clock | `testkit` (feature `testkit`) |
 //!
 //! Promises: a message arrives at most once, and in order per sender and receiver; no queue is
@@ -24,6 +24,7 @@ extern crate self as tepui_runtime;
 
 mod ambient;
 mod cell;
+pub mod dead_letters;
 pub mod error;
 pub mod exit;
 #[cfg(feature = "testkit")]
@@ -43,6 +44,7 @@ pub mod trace;
 pub mod transport;
 
 pub use actix;
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use error::{AskError, TellError, Undeliverable};
 pub use exit::{ExitReason, Exited};
 pub use handle::Pid;

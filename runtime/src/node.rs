@@ -58,9 +58,11 @@ pub(crate) struct Inner {
     routes: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     pub(crate) monitors: monitors::Monitors,
     asks: asks::Asks,
-    dead_letters: AtomicU64,
     /// Of spans and traces.
     pub(crate) trace_ids: trace::Ids,
+    pub(crate) dead_letters: crate::dead_letters::Office,
+    /// Actors that wait for a restart.
+    pub(crate) pausing: crate::supervision::keeper::Pausing,
     clock: Clock,
     rng: Mutex<StdRng>,
     placement: workers::Placement,
@@ -142,11 +144,6 @@ impl Node {
         TraceContext::new(ids.trace(), ids.span(), true)
     }
 
-    /// Messages that reached nobody: their receiver had ended, or was never there.
-    pub fn dead_letters(&self) -> u64 {
-        self.inner.dead_letters.load(Ordering::Relaxed)
-    }
-
     /// The actors of this node: PID, messages waiting, messages handled; in order of PID.
     pub fn actors(&self) -> Vec<(AnyPid, usize, u64)> {
         let counts = |cell: Arc<dyn AnyCell>| {
@@ -197,7 +194,7 @@ impl Node {
         };
         self.post(pid, letter).map_err(|(reason, letter)| {
             if reason == Undeliverable::NoSuchActor {
-                self.count_dead_letter(pid, M::NAME, &reason);
+                self.dead_letter(pid, M::NAME, &reason);
             }
             TellError {
                 pid: pid.clone(),
@@ -300,24 +297,38 @@ impl Node {
         sent.map_err(|refused| (refusal(refused), letter))
     }
 
-    pub(crate) fn count_dead_letter(&self, pid: &AnyPid, name: &str, reason: &Undeliverable) {
-        self.inner.dead_letters.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(%pid, message = name, %reason, "dead letter");
-    }
-
     /// Asks the actor to stop; its name is free again once it has.
     pub fn stop(&self, pid: &AnyPid) {
         if let Some(cell) = self.cell(pid) {
-            cell.stop();
+            self.order_stop(&*cell);
         }
     }
 
     /// Ends an actor of this node as soon as the handler at hand returns, without asking `stopping`
-    /// and without a restart.
+    /// and without a restart, unless it is a supervisor's child: then the supervisor decides.
     pub fn kill(&self, pid: &AnyPid) {
         if let Some(cell) = self.cell(pid) {
-            cell.kill();
+            self.order_kill(&*cell);
         }
+    }
+
+    pub(crate) fn order_stop(&self, cell: &dyn AnyCell) {
+        cell.stop();
+        self.inner.pausing.wake(cell.pid());
+    }
+
+    pub(crate) fn order_kill(&self, cell: &dyn AnyCell) {
+        cell.kill();
+        self.inner.pausing.wake(cell.pid());
+    }
+
+    /// A number that no other call on this node returns.
+    pub(crate) fn unique(&self) -> u64 {
+        self.inner.next_incarnation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.inner.stopped.load(Ordering::Acquire)
     }
 
     /// Waits for the end of `pid`; at once if it has ended.
@@ -337,10 +348,13 @@ impl Node {
         self.inner
             .registry
             .remove_if(pid.name(), |_, kept| kept.pid() == pid);
-        let (lost, watchers) = cell.close();
-        self.inner.dead_letters.fetch_add(lost, Ordering::Relaxed);
+        let watchers = cell.close(&mut |message| {
+            self.dead_letter(pid, message, &Undeliverable::NoSuchActor);
+        });
         match &reason {
-            ExitReason::Crashed(why) => tracing::error!(%pid, why, "actor crashed"),
+            ExitReason::Crashed(_) | ExitReason::Failed(_) => {
+                tracing::error!(%pid, %reason, "actor ended badly");
+            }
             reason => tracing::debug!(%pid, %reason, "actor ended"),
         }
         for watcher in watchers {
@@ -356,8 +370,11 @@ impl Node {
     /// Stops all actors, says goodbye to all peers, and ends the worker threads.
     pub async fn shutdown(&self) {
         self.inner.stopped.store(true, Ordering::Release);
+        // Supervisors stop their children themselves, in order.
         for cell in self.cells() {
-            cell.stop();
+            if !cell.asked().by_supervisor {
+                self.order_stop(&*cell);
+            }
         }
         loop {
             let buried = self.inner.buried.notified();

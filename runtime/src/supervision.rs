@@ -1,6 +1,24 @@
-//! Supervision: what becomes of an actor that crashes.
+//! Supervision: what becomes of an actor that crashes, and trees of supervisors.
+//!
+//! A single actor is made anew by [`Supervision`]. Several that depend on each other, or are many,
+//! go under a [`Supervisor`]: an actor that starts its children in order, makes them anew by its
+//! strategy, stops them in reverse, and fails itself when that is not enough, so that its own
+//! supervisor decides. In both cases the PID and the mailbox outlive a crash.
+//!
+//! Read on in `tree` (the decisions, pure), `supervisor` (the actor), `keeper` (how a life asks
+//! whether there is another).
+
+mod child;
+mod intensity;
+pub(crate) mod keeper;
+mod slot;
+mod supervisor;
+mod tree;
 
 use std::time::Duration;
+
+pub use child::{Child, ChildInfo, ChildKind, StartChildError};
+pub use supervisor::{Supervisor, SupervisorActor, SupervisorPid};
 
 /// How often, and how fast, a crashed actor is made anew. Its PID and mailbox stay; the message
 /// that it crashed on is gone, and its asker is told so.
@@ -51,24 +69,8 @@ impl Supervision {
         }
     }
 
-    pub(crate) fn pause(&self, earlier: usize) -> Duration {
-        let factor = 1_u32 << earlier.min(20);
-        self.pause_min.saturating_mul(factor).min(self.pause_max)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_limit() {
-        let (min, max) = (Duration::from_millis(10), Duration::from_millis(50));
-        let supervision = Supervision::restart(9, max).back_off(min, max);
-        let pauses = (0..4)
-            .map(|n| supervision.pause(n).as_millis())
-            .collect::<Vec<_>>();
-        assert_eq!(pauses, [10, 20, 40, 50]);
-        assert_eq!(Supervision::restart(9, max).pause(3), Duration::ZERO);
+    /// Whether a crash is followed by anything but the end.
+    pub(crate) fn restarts(&self) -> bool {
+        self.max_restarts > 0
     }
 }

@@ -323,7 +323,7 @@ fn both_stop_and_kill_let_stopped_run_and_neither_restarts() {
         kit.settle().await;
         node.kill(counter.as_any());
         let exited = node.monitor(counter.as_any()).await;
-        assert_eq!(exited.reason, ExitReason::Crashed("killed".into()));
+        assert_eq!(exited.reason, ExitReason::Killed);
         let other = node
             .spawn(
                 "d",

@@ -46,6 +46,10 @@ struct Panic;
 
 #[derive(Message)]
 #[message(local)]
+struct Fail;
+
+#[derive(Message)]
+#[message(local)]
 struct Local(#[expect(dead_code, reason = "a field that cannot travel")] Arc<()>);
 
 /// A reply that comes later.
@@ -91,6 +95,14 @@ impl Handler<Panic> for Counter {
 
     fn handle(&mut self, _: Panic, _: &mut Context<Self>) -> u64 {
         panic!("as told");
+    }
+}
+
+impl Handler<Fail> for Counter {
+    type Result = ();
+
+    fn handle(&mut self, _: Fail, ctx: &mut Context<Self>) {
+        ctx.fail("no disk");
     }
 }
 
@@ -253,6 +265,33 @@ fn a_crash_afar_is_told_with_its_reason() {
             *exits.lock().unwrap(),
             [ExitReason::Crashed("as told".into())]
         );
+    });
+}
+
+#[test]
+fn failures_and_kills_afar_are_told_apart_from_crashes() {
+    testkit::run(async |kit| {
+        let (here, there) = (kit.node("here").await, kit.node("there").await);
+        let exits = Arc::default();
+        for kill in [true, false] {
+            let counter = there.spawn("counter", Counter::default()).unwrap();
+            let watcher = Watcher {
+                of: counter.any(),
+                link: false,
+                exits: Arc::clone(&exits),
+            };
+            let watcher = here.spawn("watcher", watcher).unwrap();
+            kit.settle().await;
+            match kill {
+                true => there.kill(counter.as_any()),
+                false => counter.tell(Fail).unwrap(),
+            }
+            kit.settle().await;
+            here.stop(watcher.as_any());
+            kit.settle().await;
+        }
+        let expected = [ExitReason::Killed, ExitReason::Failed("no disk".into())];
+        assert_eq!(*exits.lock().unwrap(), expected);
     });
 }
 

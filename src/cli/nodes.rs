@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use tepui_runtime::{AnyPid, ExitReason, Node, NodeAddr, node::StartError};
+use tepui_runtime::{AnyPid, Node, NodeAddr, node::StartError};
 use tepui_store::RedbStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -181,9 +181,8 @@ pub(crate) async fn until_stopped(
 ) -> anyhow::Result<Stop> {
     tokio::select! {
         stop = signals.next() => Ok(stop),
-        exited = node.monitor(actor) => match exited.reason {
-            ExitReason::Crashed(why) => Err(anyhow!("the {} crashed: {why}", actor.name())),
-            reason => Err(anyhow!("the {} {reason}", actor.name())),
+        exited = node.monitor(actor) => {
+            Err(anyhow!("the {} {}", actor.name(), exited.reason))
         }
     }
 }

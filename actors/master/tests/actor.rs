@@ -196,7 +196,7 @@ fn a_master_without_its_allocator_ends_and_another_can_take_its_name() {
             .node
             .kill(&cluster.node.lookup("allocator").unwrap());
         let exited = cluster.node.monitor(cluster.master.as_any()).await;
-        assert!(matches!(&exited.reason, ExitReason::Crashed(why) if why.contains("allocator")));
+        assert!(matches!(&exited.reason, ExitReason::Failed(why) if why.contains("allocator")));
         cluster.restart_master().await;
         cluster.driver("f", "cpus:1;mem:64").await;
         cluster.kit.advance(Duration::from_secs(5)).await;

@@ -123,7 +123,7 @@ impl Decoder {
             },
             kind::EXITED => Frame::Exited {
                 target: body.pid()?,
-                reason: body.map("reason")?,
+                reason: body.last("reason")?,
             },
             kind::LINK => Frame::Link {
                 watcher: body.pid()?,
@@ -188,7 +188,10 @@ fn answer(body: &mut Body<'_>) -> Result<Result<ByteBuf, Option<Undeliverable>>,
     Ok(match body.take(1, "result")?[0] {
         0 => Ok(ByteBuf::from(body.rest)),
         1 => Err(None),
-        2 => Err(Some(body.map("reason")?)),
+        // A refusal for a reason that only a newer node knows is a refusal all the same.
+        2 => Err(Some(body.map("reason").unwrap_or_else(|_| {
+            Undeliverable::Codec("refused for a reason that this node does not know".into())
+        }))),
         _ => return Err(body.corrupt("result")),
     })
 }
@@ -255,6 +258,19 @@ impl<'a> Body<'a> {
         let text = std::str::from_utf8(self.counted("PID")?).ok();
         text.and_then(|text| text.parse().ok())
             .ok_or(self.corrupt("PID"))
+    }
+
+    /// The last of one or more values, each better than the one before for whoever can read it.
+    fn last<T: DeserializeOwned>(&mut self, part: &'static str) -> Result<T, FrameError> {
+        let mut read = None;
+        while !self.rest.is_empty() {
+            let mut values = rmp_serde::Deserializer::new(&mut self.rest);
+            match T::deserialize(&mut values) {
+                Ok(value) => read = Some(value),
+                Err(_) => break,
+            }
+        }
+        read.ok_or(self.corrupt(part))
     }
 
     fn map<T: DeserializeOwned>(&mut self, part: &'static str) -> Result<T, FrameError> {

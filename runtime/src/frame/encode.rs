@@ -13,7 +13,7 @@ use super::{
     Control, Frame, Parcel,
     wire::{Hello, TRACE_BYTES, extra, kind},
 };
-use crate::{error::Undeliverable, pid::AnyPid, trace::BINARY_BYTES};
+use crate::{error::Undeliverable, exit::ExitReason, pid::AnyPid, trace::BINARY_BYTES};
 
 /// Appends `frame` to `out`.
 pub(crate) fn encode_frame(frame: &Frame, out: &mut BytesMut) {
@@ -31,7 +31,7 @@ pub(crate) fn encode_frame(frame: &Frame, out: &mut BytesMut) {
         Frame::Demonitor { target } => framed(out, kind::DEMONITOR, |out| put_pid(out, target)),
         Frame::Exited { target, reason } => framed(out, kind::EXITED, |out| {
             put_pid(out, target);
-            put_map(out, reason);
+            put_reason(out, reason);
         }),
         Frame::Link { watcher, target } => framed(out, kind::LINK, |out| {
             put_pid(out, watcher);
@@ -105,6 +105,14 @@ fn put_pid(out: &mut BytesMut, pid: &AnyPid) {
     let text = pid.to_string();
     out.put_u16(length(text.len()));
     out.put_slice(text.as_bytes());
+}
+
+/// A reason that older nodes do not know follows the nearest that they do; they read no further.
+fn put_reason(out: &mut BytesMut, reason: &ExitReason) {
+    if let Some(known) = reason.for_older_nodes() {
+        put_map(out, &known);
+    }
+    put_map(out, reason);
 }
 
 fn put_hello(out: &mut BytesMut, hello: &Hello) {

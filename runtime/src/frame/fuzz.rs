@@ -73,6 +73,8 @@ fn any_reason() -> impl Strategy<Value = ExitReason> {
     prop_oneof![
         Just(ExitReason::Stopped),
         any::<String>().prop_map(ExitReason::Crashed),
+        any::<String>().prop_map(ExitReason::Failed),
+        Just(ExitReason::Killed),
         Just(ExitReason::NodeDown),
         Just(ExitReason::Unreachable),
         Just(ExitReason::NoSuchActor),

@@ -182,8 +182,9 @@ impl NodeBuilder {
             routes: DashMap::new(),
             monitors: Monitors::default(),
             asks: Asks::default(),
-            dead_letters: AtomicU64::new(0),
             trace_ids: trace::Ids::new(id_seed(&addr, start_micros)),
+            dead_letters: crate::dead_letters::Office::default(),
+            pausing: crate::supervision::keeper::Pausing::default(),
             clock: Clock {
                 start_micros,
                 started: Instant::now(),

@@ -13,12 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     AnyPid, ExitReason, Exited, NodeAddr,
-    cell::{AnyCell, Cell, Order},
+    cell::{AnyCell, Cell},
     frame::Frame,
-    rt::{
-        Actor, Handler,
-        envelope::{Letter, Reply},
-    },
+    rt::{Actor, Handler},
 };
 
 use super::Node;
@@ -37,11 +34,7 @@ impl<A: Actor + Handler<Exited>> ExitSink for ActorSink<A> {
     }
 
     fn exited(&self, exited: Exited) {
-        let letter = Letter {
-            message: exited,
-            reply: Reply::Nowhere,
-        };
-        self.0.mailbox.push_system(Order::Open(Box::new(letter)));
+        self.0.post_first(exited);
     }
 }
 

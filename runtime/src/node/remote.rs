@@ -103,7 +103,7 @@ impl Node {
                 Undeliverable::NoSuchActor
             }
         };
-        self.count_dead_letter(&pid, &name, &refused);
+        self.dead_letter(&pid, &name, &refused);
         None
     }
 
@@ -178,7 +178,7 @@ impl Inbound for Receiver {
         match frame {
             Frame::Tell(parcel) => {
                 let reason = Undeliverable::Codec(problem.to_owned());
-                node.count_dead_letter(&parcel.to, &parcel.name, &reason);
+                node.dead_letter(&parcel.to, &parcel.name, &reason);
             }
             Frame::Ask { id, .. } => node.inner.asks.answer(id, Answer::Lost(problem.to_owned())),
             Frame::Monitor { target } => node.exited_afar(&target, loss.into()),

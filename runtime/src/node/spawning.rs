@@ -13,6 +13,7 @@ use crate::{
     cell::{AnyCell, Cell},
     pid::is_name,
     rt::{Actor, envelope::Routes, life::Life},
+    supervision::keeper::{Keeper, Own},
 };
 
 /// Why an actor was not spawned.
@@ -128,12 +129,40 @@ impl Node {
         factory: impl FnMut() -> A + Send + 'static,
     ) -> Result<Pid<A>, SpawnError> {
         let cell = self.register(name, &options)?;
-        let (node, kept) = (self.clone(), cell.clone());
+        let supervision = options.supervision;
+        let keeper = supervision.restarts().then(|| {
+            let keeper = Own::new(self.clone(), cell.clone(), supervision);
+            Box::new(keeper) as Box<dyn Keeper>
+        });
+        self.place(cell.clone(), keeper, factory);
+        Ok(Pid::local(cell))
+    }
+
+    /// Starts an actor whose next lives `keeper` decides on.
+    pub(crate) fn start_kept<A: Actor>(
+        &self,
+        name: &str,
+        options: SpawnOptions,
+        keeper: Box<dyn Keeper>,
+        factory: impl FnMut() -> A + Send + 'static,
+    ) -> Result<Arc<dyn AnyCell>, SpawnError> {
+        let cell = self.register::<A>(name, &options)?;
+        cell.supervised();
+        self.place(cell.clone(), Some(keeper), factory);
+        Ok(cell)
+    }
+
+    fn place<A: Actor>(
+        &self,
+        cell: Arc<Cell<A>>,
+        keeper: Option<Box<dyn Keeper>>,
+        factory: impl FnMut() -> A + Send + 'static,
+    ) {
+        let node = self.clone();
         self.inner.placement.run(Box::new(move || {
-            let life = Life::new(node, kept, Box::new(factory), options.supervision);
+            let life = Life::new(node, cell, Box::new(factory), keeper);
             tokio::task::spawn_local(life);
         }));
-        Ok(Pid::local(cell))
     }
 
     fn register<A: Actor>(
@@ -149,7 +178,7 @@ impl Node {
         if self.inner.stopped.load(Ordering::Acquire) {
             return Err(SpawnError::NodeStopped);
         }
-        let incarnation = self.inner.next_incarnation.fetch_add(1, Ordering::Relaxed);
+        let incarnation = self.unique();
         let pid = AnyPid::of_incarnation(name.into(), self.addr().clone(), incarnation);
         let capacity = options.mailbox.unwrap_or(self.inner.mailbox_capacity);
         let cell = Cell::new(

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     AnyPid, ExitReason, Exited, Message, Node, Pid, TellError, cell::Cell, rt::drain::Drain,
+    supervision::keeper::End,
 };
 
 type TimerFn<A> = Box<dyn FnOnce(&mut A, &mut Context<A>)>;
@@ -24,7 +25,9 @@ pub struct Context<A: ActixActor<Context = Context<A>>> {
     node: Node,
     cell: Arc<Cell<A>>,
     timers: Timers<TimerFn<A>>,
-    failure: Option<String>,
+    /// How it ends, where that is not a stop.
+    exit: Option<ExitReason>,
+    for_good: bool,
 }
 
 impl<A: ActixActor<Context = Context<A>>> fmt::Debug for Context<A> {
@@ -91,7 +94,8 @@ impl<A: Actor> Context<A> {
             node,
             cell,
             timers: Timers::new(),
-            failure: None,
+            exit: None,
+            for_good: false,
         };
         let drain = Drain::new(ctx.cell.clone());
         ctx.spawn(drain);
@@ -160,17 +164,33 @@ impl<A: Actor> Context<A> {
         self.timers.poll(cx)
     }
 
-    /// Ends the actor as crashed: its supervisor, links and monitors are told why.
+    /// Ends the actor as failed: its supervisor, links and monitors are told why.
     pub fn fail(&mut self, why: impl Into<String>) {
-        self.failure = Some(why.into());
+        self.exit = Some(ExitReason::Failed(why.into()));
         self.parts.stop();
     }
 
+    /// Stops the actor, and no supervisor makes it anew, even where it is a permanent child.
+    pub fn stop_for_good(&mut self) {
+        self.for_good = true;
+        self.parts.stop();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.exit = Some(ExitReason::Killed);
+        self.parts.terminate();
+    }
+
     /// How the actor ended, once it has.
-    pub(crate) fn exit_reason(&mut self) -> ExitReason {
-        self.failure
-            .take()
-            .map_or(ExitReason::Stopped, ExitReason::Crashed)
+    pub(crate) fn end(&mut self) -> End {
+        End {
+            reason: self.exit.take().unwrap_or(ExitReason::Stopped),
+            for_good: self.for_good,
+        }
+    }
+
+    pub(crate) fn cell(&self) -> &Arc<Cell<A>> {
+        &self.cell
     }
 
     /// Wants to know when `pid` ends: one [`Exited`] arrives, whatever happens.

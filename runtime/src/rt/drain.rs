@@ -12,7 +12,7 @@ use std::{
 
 use actix::{ActorContext, ActorFuture, AsyncContext};
 
-use super::{Actor, Context, envelope::Envelope};
+use super::{Actor, Context, envelope::Envelope, life::panic_text};
 use crate::cell::{Cell, Order};
 
 const BUDGET: usize = 256;
@@ -30,8 +30,7 @@ impl<A: Actor> Drain<A> {
         match order {
             Order::Stop => ctx.stop(),
             Order::Kill => {
-                ctx.fail("killed");
-                ctx.terminate();
+                ctx.kill();
             }
             Order::Open(envelope) => self.open(envelope, actor, ctx),
         }
@@ -47,7 +46,8 @@ impl<A: Actor> Drain<A> {
             if !self.cell.resumes {
                 resume_unwind(panic);
             }
-            tracing::warn!(pid = %self.cell.pid, message = name, "handler panicked; actor resumed");
+            let why = panic_text(panic);
+            tracing::warn!(pid = %self.cell.pid, message = name, why, "handler panicked; actor resumed");
         }
     }
 

@@ -1,28 +1,30 @@
 //! An actor's life: started, restarted as its supervision allows, ended, and mourned.
 //!
 //! ```text
-//!  running --stop--> Stopped ----------------------------+
-//!     |  ^                                               v
-//!   panic, fail() --> may restart? --no--> Crashed --> buried: name free, mailbox closed,
-//!        |               | yes                          watchers told
-//!        +--- back-off <-+
+//!  running --stop--> Stopped --------+
+//!     |  ^                           v
+//!   panic, fail(), kill --------> a keeper? --no--> buried: name free, mailbox closed,
+//!        |                           | yes             watchers told
+//!        +--- another life <---------+ ---- no other --^
 //! ```
 
 use std::{
     any::Any,
-    collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
-    task::{self, Poll},
+    task::{self, Poll, Waker},
 };
 
-use actix::dev::ContextFut;
-use tokio::time::{Instant, Sleep, sleep_until};
+use actix::{ActorContext, dev::ContextFut};
 
 use super::{Actor, Context};
-use crate::{ExitReason, Node, Supervision, ambient, cell::Cell};
+use crate::{
+    ExitReason, Node, ambient,
+    cell::Cell,
+    supervision::keeper::{End, Keeper, Next},
+};
 
 /// Makes the actor; again for each restart.
 pub(crate) type Factory<A> = Box<dyn FnMut() -> A>;
@@ -33,10 +35,20 @@ pub(crate) struct Life<A: Actor> {
     node: Node,
     cell: Arc<Cell<A>>,
     factory: Factory<A>,
-    supervision: Supervision,
+    /// Decides on another life; none: the first is the only one.
+    keeper: Option<Box<dyn Keeper>>,
     running: Option<Running<A>>,
-    restarts: VecDeque<Instant>,
-    pause: Option<Pin<Box<Sleep>>>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// To be started.
+    New,
+    /// `started` has returned.
+    Running,
+    /// Over; the keeper decides.
+    Over,
 }
 
 impl<A: Actor> Life<A> {
@@ -44,68 +56,76 @@ impl<A: Actor> Life<A> {
         node: Node,
         cell: Arc<Cell<A>>,
         factory: Factory<A>,
-        supervision: Supervision,
+        keeper: Option<Box<dyn Keeper>>,
     ) -> Self {
-        let restarts = VecDeque::new();
         Self {
             node,
             cell,
             factory,
-            supervision,
+            keeper,
             running: None,
-            restarts,
-            pause: None,
+            stage: Stage::New,
         }
     }
 
     /// Runs the actor until it ends once; `Poll::Ready` with how.
-    fn run(&mut self, cx: &mut task::Context<'_>) -> Poll<ExitReason> {
+    fn run(&mut self, cx: &mut task::Context<'_>) -> Poll<End> {
         let (node, cell, factory) = (&self.node, &self.cell, &mut self.factory);
         let running = &mut self.running;
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let life = running.get_or_insert_with(|| {
                 Box::pin(Context::start(node.clone(), cell.clone(), factory()))
             });
-            life.as_mut().poll(cx).map(|()| life.ctx().exit_reason())
+            life.as_mut().poll(cx).map(|()| life.ctx().end())
         }));
+        if self.stage == Stage::New && polled.is_ok() {
+            self.stage = Stage::Running;
+            if let Some(keeper) = &mut self.keeper {
+                keeper.started();
+            }
+        }
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(reason)) => {
+            Ok(Poll::Ready(end)) => {
                 self.discard();
-                Poll::Ready(reason)
+                Poll::Ready(end)
             }
             Err(panic) => {
+                let reason = ExitReason::Crashed(panic_text(panic));
                 self.discard();
-                Poll::Ready(ExitReason::Crashed(panic_text(panic.as_ref())))
+                let for_good = false;
+                Poll::Ready(End { reason, for_good })
             }
         }
     }
 
-    /// Drops the actor; whatever it does in `stopped` or `drop`, the thread lives on.
+    /// Lets the actor end and drops it; whatever it does in `stopped` or `drop`, the thread lives on.
     fn discard(&mut self) {
-        let running = self.running.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(running))).is_err() {
-            tracing::warn!(pid = %self.cell.pid, "panicked while it was dropped");
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        // One at a time: two panics at once would end the process.
+        let stopped = catch_unwind(AssertUnwindSafe(|| {
+            if running.alive() {
+                running.ctx().stop();
+                let mut cx = task::Context::from_waker(Waker::noop());
+                let _ = running.as_mut().poll(&mut cx);
+            }
+        }));
+        running.ctx().terminate();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(running)));
+        for panic in [stopped, dropped].into_iter().filter_map(Result::err) {
+            let why = panic_text(panic);
+            tracing::warn!(pid = %self.cell.pid, why, "panicked after its end");
         }
     }
 
-    /// Whether there is a next life; if so, its back-off is set.
-    fn restarts(&mut self, reason: &ExitReason) -> bool {
-        let ExitReason::Crashed(why) = reason else {
-            return false;
-        };
-        let now = Instant::now();
-        let within = self.supervision.within;
-        self.restarts.retain(|&at| now.duration_since(at) < within);
-        let count = self.restarts.len();
-        if count >= self.supervision.max_restarts || self.cell.is_killed() {
-            return false;
+    /// What comes after the end.
+    fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Next> {
+        match &mut self.keeper {
+            Some(keeper) => keeper.poll_next(cx),
+            None => unreachable!("an actor without a keeper is buried at once"),
         }
-        self.restarts.push_back(now);
-        let pause = self.supervision.pause(count);
-        tracing::warn!(pid = %self.cell.pid, why, ?pause, "actor crashed; restarting it");
-        self.pause = (!pause.is_zero()).then(|| Box::pin(sleep_until(now + pause)));
-        true
     }
 }
 
@@ -116,14 +136,25 @@ impl<A: Actor> Future for Life<A> {
         let this = self.get_mut();
         let _ambient = ambient::enter(&this.node);
         loop {
-            if let Some(pause) = &mut this.pause {
-                task::ready!(pause.as_mut().poll(cx));
-                this.pause = None;
+            if this.stage == Stage::Over {
+                match task::ready!(this.next(cx)) {
+                    Next::Life => {}
+                    Next::FreshLife => this.cell.refresh(),
+                    Next::Burial(reason) => {
+                        this.node.bury(&*this.cell, reason);
+                        return Poll::Ready(());
+                    }
+                }
+                this.stage = Stage::New;
             }
-            let reason = task::ready!(this.run(cx));
-            if !this.restarts(&reason) {
-                this.node.bury(&*this.cell, reason);
-                return Poll::Ready(());
+            let end = task::ready!(this.run(cx));
+            this.stage = Stage::Over;
+            match &mut this.keeper {
+                Some(keeper) => keeper.ended(end),
+                None => {
+                    this.node.bury(&*this.cell, end.reason);
+                    return Poll::Ready(());
+                }
             }
         }
     }
@@ -140,8 +171,14 @@ impl<A: Actor> Drop for Life<A> {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// What a panic says. Its payload may be anything, also something that panics when it is dropped.
+pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panicked".to_owned())
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".to_owned());
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
+    text
 }
