@@ -3,6 +3,7 @@
 //! One file a command in `cli/`. Exit codes: 0 all is well, 1 the work failed, 2 the input is bad
 //! (an unknown option, an unreadable file, an address that is none).
 
+mod actors;
 mod agent;
 mod agents;
 pub(crate) mod arguments;
@@ -73,6 +74,7 @@ enum Command {
     Logs(logs::Arguments),
     Kill(kill::Arguments),
     Agents(agents::Arguments),
+    Actors(actors::Arguments),
     Frameworks(frameworks::Arguments),
     Offers(offers::Arguments),
     Roles(roles::Arguments),
@@ -139,6 +141,7 @@ impl Command {
             Command::Logs(arguments) => logs::run(arguments).await,
             Command::Kill(arguments) => kill::run(arguments).await,
             Command::Agents(arguments) => agents::run(arguments).await,
+            Command::Actors(arguments) => actors::run(arguments).await,
             Command::Frameworks(arguments) => frameworks::run(arguments).await,
             Command::Offers(arguments) => offers::run(arguments).await,
             Command::Roles(arguments) => roles::run(arguments).await,

@@ -258,6 +258,23 @@ fn an_address_or_work_directory_in_use_is_refused_and_its_owner_goes_on() {
     assert_refused(&["master", "--port", "0", "--work-dir", one], 1, &locked);
     let agents = output(&["agents", "--master", &running.address]);
     assert_eq!(text(&agents.stdout), "no agents\n");
+    let actors = json(&["actors", "--json", "--node", &running.address]);
+    assert_eq!(actors["node"], running.address.as_str());
+    let names: Vec<_> = actors["actors"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .collect();
+    assert!(
+        names.iter().any(|actor| actor["name"] == "master"),
+        "{actors}"
+    );
+    let table = output(&["actors", "--node", &running.address]);
+    assert!(
+        text(&table.stdout).contains("MasterActor"),
+        "{}",
+        text(&table.stdout)
+    );
     running.ends_well(Signal::SIGTERM);
 }
 

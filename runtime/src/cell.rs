@@ -15,11 +15,13 @@ use futures_util::future::BoxFuture;
 use crate::{
     AnyPid, Exited, Message, TellError, Undeliverable,
     frame::Parcel,
-    node::{monitors::Watcher, remote::RemoteReply},
+    http::{HttpReply, HttpRequest, RouteInfo},
+    node::{ActorInfo, monitors::Watcher, remote::RemoteReply},
     rt::{
         ActixActor, Actor, Context, Handler,
-        envelope::{Envelope, Letter, Reply, Routes},
+        envelope::{Envelope, HttpLetter, Letter, Reply, Routes},
         mailbox::{Mailbox, Rejected},
+        vitals::Vitals,
     },
 };
 
@@ -48,6 +50,7 @@ pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     pub(crate) mailbox: Mailbox<Order<A>, Box<dyn Envelope<A>>>,
     routes: Arc<Routes<A>>,
     pub(crate) handled: AtomicU64,
+    pub(crate) vitals: Vitals,
     /// A panicking handler does not end the actor.
     pub(crate) resumes: bool,
     /// What it was told, as in [`Asked`].
@@ -63,6 +66,21 @@ pub(crate) trait AnyCell: Send + Sync {
     fn pid(&self) -> &AnyPid;
     /// Messages waiting, and handled so far.
     fn counts(&self) -> (usize, u64);
+    /// The actor's Rust type.
+    fn type_name(&self) -> &'static str;
+    /// What is to be seen of it.
+    fn info(&self) -> ActorInfo;
+    /// Adds what the actor did to the counts of its type, once it has ended.
+    fn count_end(&self);
+    /// The HTTP requests that it answers.
+    fn http_routes(&self) -> &[RouteInfo];
+    /// Takes an HTTP request for its route `index`.
+    fn post_http(
+        &self,
+        index: usize,
+        request: HttpRequest,
+        reply: HttpReply,
+    ) -> Result<(), Undeliverable>;
     /// Takes a `Letter` of a type that the actor accepts, or hands it back.
     fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned>;
     /// The same, waiting for room.
@@ -100,6 +118,7 @@ impl<A: Actor> Cell<A> {
             mailbox: Mailbox::new(capacity),
             routes,
             handled: AtomicU64::new(0),
+            vitals: Vitals::default(),
             resumes,
             asked: AtomicU8::new(0),
             watchers: Mutex::new(Some(Vec::new())),
@@ -262,6 +281,50 @@ impl<A: Actor> AnyCell for Cell<A> {
 
     fn counts(&self) -> (usize, u64) {
         (self.mailbox.len(), self.handled.load(Ordering::Relaxed))
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<A>()
+    }
+
+    fn info(&self) -> ActorInfo {
+        ActorInfo {
+            pid: self.pid.to_string(),
+            name: self.pid.name().to_owned(),
+            kind: self.type_name().to_owned(),
+            parent: None,
+            waiting: self.mailbox.len(),
+            capacity: self.mailbox.capacity(),
+            handled: self.handled.load(Ordering::Relaxed),
+            busy_micros: self.vitals.busy_micros(),
+            restarts: self.vitals.restarts(),
+            last_exit: self.vitals.last_exit(),
+        }
+    }
+
+    fn count_end(&self) {
+        let handled = self.handled.load(Ordering::Relaxed);
+        self.routes.ended.add(handled, self.vitals.busy_micros());
+    }
+
+    fn http_routes(&self) -> &[RouteInfo] {
+        self.routes.served().infos()
+    }
+
+    fn post_http(
+        &self,
+        index: usize,
+        request: HttpRequest,
+        reply: HttpReply,
+    ) -> Result<(), Undeliverable> {
+        let letter = HttpLetter {
+            routes: self.routes.clone(),
+            index,
+            request,
+            reply,
+        };
+        let posted = self.mailbox.push(Box::new(letter));
+        posted.map_err(|rejected| why(rejected).0)
     }
 
     fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned> {

@@ -13,6 +13,7 @@
 //! | what a handler can do | [`Context`] |
 //! | traces across actors and nodes | [`trace`] |
 //! | crashes and restarts | [`supervision`], [`ExitReason`] |
+//! | answering HTTP, metrics | [`http`] |
 //! | tests on a paused clock | `testkit` (feature `testkit`) |
 //!
 //! Promises: a message arrives at most once, and in order per sender and receiver; no queue is
@@ -31,6 +32,7 @@ pub mod exit;
 pub mod filter;
 mod frame;
 mod handle;
+pub mod http;
 mod links;
 pub mod message;
 pub mod node;

@@ -43,11 +43,13 @@ mod mending;
 mod outbox;
 mod peer;
 mod problem;
+mod sniff;
 mod task;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::{
     io,
@@ -58,6 +60,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::time::timeout;
 
+pub(crate) use self::traffic::Traffic;
 use self::{
     core::Core,
     outbox::{Pushed, Waited},
@@ -70,6 +73,7 @@ use crate::{
         Frame, Preamble,
         wire::{VERSION_MAX, VERSION_MIN},
     },
+    http::Visit,
     pid::NodeAddr,
     transport::{Listener, Transport},
 };
@@ -104,6 +108,11 @@ pub(crate) trait Inbound: Send + Sync + 'static {
 
     /// `frame` was queued for `to` and will never be sent, because of `problem`.
     fn on_undelivered(&self, to: &NodeAddr, frame: Frame, loss: Loss, problem: &str);
+
+    /// A connection speaks HTTP.
+    fn on_http(&self, visit: Visit) {
+        drop(visit);
+    }
 }
 
 /// Why a frame was not queued.
@@ -336,16 +345,28 @@ impl Links {
                 return Err(Refused::Stopped);
             };
             match offer(&peer, frame) {
-                Offered::Pushed(Pushed::Queued) => return Ok(None),
+                Offered::Pushed(Pushed::Queued) => {
+                    self.0.core.counters.sent();
+                    return Ok(None);
+                }
                 Offered::Pushed(Pushed::QueuedUnattended) => {
+                    self.0.core.counters.sent();
                     peer.tell(Event::Wanted);
                     return Ok(None);
                 }
                 Offered::Pushed(Pushed::Full(frame)) => return Err(Refused::Full(Box::new(frame))),
                 Offered::Pushed(Pushed::Closed(back)) => frame = back,
-                Offered::Later(later) => return Ok(Some(later)),
+                Offered::Later(later) => {
+                    self.0.core.counters.sent();
+                    return Ok(Some(later));
+                }
             }
         }
+    }
+
+    /// What went through so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.0.core.traffic()
     }
 
     /// Takes no more connections and frames, sends what is queued and then a goodbye to each peer,

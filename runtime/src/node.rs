@@ -6,6 +6,7 @@
 
 mod asks;
 mod builder;
+mod inspect;
 pub(crate) mod monitors;
 pub(crate) mod remote;
 mod spawning;
@@ -13,6 +14,7 @@ mod workers;
 
 use std::{
     any::{Any, TypeId},
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex,
@@ -23,18 +25,20 @@ use std::{
 pub(crate) use asks::undeliverable;
 pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
+pub(crate) use inspect::Ended;
+pub use inspect::{ActorInfo, tree};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use spawning::{SpawnError, SpawnOptions};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-#[cfg(feature = "testkit")]
 pub(crate) use workers::spawn_task;
 
 use crate::{
     AnyPid, ExitReason, Exited, Message, NodeAddr, Pid, TellError, Undeliverable,
     cell::AnyCell,
     frame::{Frame, Parcel},
-    links::{Links, Refused},
+    http,
+    links::{Links, Refused, Traffic},
     rt::{
         Actor,
         envelope::{Letter, Reply},
@@ -63,6 +67,9 @@ pub(crate) struct Inner {
     pub(crate) dead_letters: crate::dead_letters::Office,
     /// Actors that wait for a restart.
     pub(crate) pausing: crate::supervision::keeper::Pausing,
+    http: http::Server,
+    /// What the actors that have ended did, by type.
+    ended: Mutex<BTreeMap<&'static str, Arc<inspect::Ended>>>,
     clock: Clock,
     rng: Mutex<StdRng>,
     placement: workers::Placement,
@@ -169,6 +176,30 @@ impl Node {
         let cell = self.inner.registry.get(pid.name())?.value().clone();
         let meant = pid.incarnation() == 0 || pid.incarnation() == cell.pid().incarnation();
         meant.then_some(cell)
+    }
+
+    /// The actor that bears the name.
+    pub(crate) fn cell_named(&self, name: &str) -> Option<Arc<dyn AnyCell>> {
+        Some(self.inner.registry.get(name)?.value().clone())
+    }
+
+    pub(crate) fn http(&self) -> &http::Server {
+        &self.inner.http
+    }
+
+    /// HTTP connections at the moment.
+    pub fn http_connections(&self) -> usize {
+        self.inner.http.connections()
+    }
+
+    /// What went through the links so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.inner.links.traffic()
+    }
+
+    /// Questions to other nodes that have no answer yet.
+    pub(crate) fn asks_in_flight(&self) -> usize {
+        self.inner.asks.len()
     }
 
     /// The PID of the actor named `name` on this node, if there is one.
@@ -351,6 +382,7 @@ impl Node {
         let watchers = cell.close(&mut |message| {
             self.dead_letter(pid, message, &Undeliverable::NoSuchActor);
         });
+        cell.count_end();
         match &reason {
             ExitReason::Crashed(_) | ExitReason::Failed(_) => {
                 tracing::error!(%pid, %reason, "actor ended badly");
@@ -383,6 +415,7 @@ impl Node {
             }
             buried.await;
         }
+        self.inner.http.stop();
         self.inner.links.shutdown().await;
         self.inner.placement.shutdown();
     }

@@ -10,6 +10,7 @@ pub(crate) mod envelope;
 pub(crate) mod life;
 pub(crate) mod mailbox;
 pub(crate) mod timers;
+pub(crate) mod vitals;
 
 pub use actix::{
     Actor as ActixActor, ActorContext, ActorFuture, ActorFutureExt, AsyncContext, AtomicResponse,
@@ -41,7 +42,9 @@ macro_rules! accepts {
         impl $crate::rt::Accepts for $actor {
             fn accepts(routes: &mut $crate::Routes<Self>) {
                 $(routes.message::<$message>();)*
-                let _ = routes;
+                #[allow(unused_imports, reason = "one of them is used")]
+                use $crate::http::{ProbeNone as _, ProbeServes as _};
+                (&$crate::http::Probe::<Self>::new()).serve(routes.http());
             }
         }
     };

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     core::Core,
-    handshake::answer,
+    handshake::{Caller, answer},
     peer::Event,
     problem::{Problem, plain},
     task::Task,
@@ -46,10 +46,16 @@ pub(super) async fn run(core: Arc<Core>, mut listener: Box<dyn Listener>) {
 
 async fn meet(core: Arc<Core>, stream: Box<dyn Stream>, from: String) {
     let limit = core.config.handshake_timeout;
-    let problem = match timeout(limit, answer(&core, stream)).await {
-        Ok(Ok((greeted, hold))) => {
+    let problem = match timeout(limit, answer(&core, stream, &from)).await {
+        Ok(Ok(Caller::Peer(greeted, hold))) => {
             let peer = hold.peer().clone();
             return peer.tell(Event::Opened(greeted, hold));
+        }
+        Ok(Ok(Caller::Http(visit))) => {
+            if let Some(inbound) = core.inbound() {
+                inbound.on_http(visit);
+            }
+            return;
         }
         Ok(Err(problem)) => problem,
         Err(_) => Problem::Silent(limit),

@@ -17,6 +17,7 @@ use super::{
     locked,
     peer::{Event, Peer},
     task::Task,
+    traffic::{Counters, Traffic},
 };
 use crate::{frame::Preamble, pid::NodeAddr, transport::Transport};
 
@@ -35,6 +36,7 @@ pub(super) struct Core {
     epochs: AtomicU64,
     connections: AtomicU64,
     stopped: AtomicBool,
+    pub(super) counters: Counters,
     warned: Mutex<BTreeSet<String>>,
 }
 
@@ -52,6 +54,7 @@ impl Core {
             epochs: AtomicU64::new(1),
             connections: AtomicU64::new(1),
             stopped: AtomicBool::new(false),
+            counters: Counters::default(),
             warned: Mutex::default(),
         }
     }
@@ -68,6 +71,11 @@ impl Core {
     /// Whom to tell, while it lives.
     pub(super) fn inbound(&self) -> Option<Arc<dyn Inbound>> {
         self.inbound.get()?.upgrade()
+    }
+
+    /// What went through so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.counters.traffic(self.read_peers().len())
     }
 
     /// An epoch that was never used.

@@ -3,7 +3,7 @@
 //! ```text
 //! dialler                         acceptor
 //!    | TEPUI min max, Hello  ------->|
-//!    |<-------  TEPUI min max        |  (at once)
+//!    |<-------  TEPUI min max        |  (once the first bytes are ours)
 //!    |<-------  Hello                |  (after the dialler's)
 //!    | Start, frames         ------->|  the connection counts from here on
 //!    |<-------  frames               |
@@ -21,12 +21,14 @@ use tokio::{
 use super::{
     core::{Core, Hold},
     problem::{DialFailure, Problem, plain},
+    sniff::{Speaks, sniff},
 };
 use crate::{
     frame::{
         Control, Decoder, Hello, Preamble, Wire, encode_control,
         wire::{MAGIC, PREAMBLE_BYTES},
     },
+    http::Visit,
     pid::NodeAddr,
     transport::{ReadHalf, Stream, WriteHalf},
 };
@@ -80,16 +82,28 @@ async fn introduce(
     Ok(party.greeted(hello, epoch, true))
 }
 
-/// Answers whoever connected; the hold keeps the peer's record until the connection is handed over.
+/// Who connected.
+pub(super) enum Caller {
+    /// A node; the hold keeps its record until the connection is handed over.
+    Peer(Greeted, Hold),
+    /// A client of the node's pages and of its actors.
+    Http(Visit),
+}
+
+/// Answers whoever connected `from` somewhere.
 pub(super) async fn answer(
     core: &std::sync::Arc<Core>,
     stream: Box<dyn Stream>,
-) -> Result<(Greeted, Hold), Problem> {
+    from: &str,
+) -> Result<Caller, Problem> {
     let mut party = Party::new(core, stream);
+    if party.speaks().await? == Speaks::Http {
+        return Ok(Caller::Http(party.visit(from)));
+    }
     match party.answer(core).await {
         Ok((hello, hold)) => {
             let epoch = hold.peer().epoch();
-            Ok((party.greeted(hello, epoch, false), hold))
+            Ok(Caller::Peer(party.greeted(hello, epoch, false), hold))
         }
         Err(problem) => {
             party.reject(&problem).await;
@@ -159,6 +173,25 @@ impl Party {
         match self.next().await? {
             Control::Start => Ok((hello, hold)),
             other => Err(refusal(other)),
+        }
+    }
+
+    /// What the other side speaks, by its first bytes. Nothing is said before they are there.
+    async fn speaks(&mut self) -> Result<Speaks, Problem> {
+        loop {
+            match sniff(&self.buffer) {
+                Speaks::Unclear => self.read_more().await?,
+                clear => return Ok(clear),
+            }
+        }
+    }
+
+    fn visit(self, from: &str) -> Visit {
+        Visit {
+            read: self.read,
+            write: self.write,
+            first: self.buffer,
+            from: from.to_owned(),
         }
     }
 

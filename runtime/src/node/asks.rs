@@ -59,6 +59,11 @@ impl Asks {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     /// The questions to `peer` will not be answered.
     pub(crate) fn lose(&self, peer: &NodeAddr, problem: &str) {
         let mut lost: Vec<u64> = self

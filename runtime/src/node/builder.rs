@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     NodeAddr,
+    http::{HttpAccess, HttpLimits, Server},
     links::{BindError, LinkConfig, Links},
     trace,
     transport::{Tcp, Transport},
@@ -46,6 +47,7 @@ pub struct NodeBuilder {
     start_micros: Option<u64>,
     mailbox: usize,
     links: LinkConfig,
+    http: (HttpAccess, HttpLimits),
     #[cfg(feature = "testkit")]
     filters: Option<crate::filter::Filters>,
 }
@@ -62,6 +64,7 @@ impl NodeBuilder {
             start_micros: None,
             mailbox: 65_536,
             links: LinkConfig::default(),
+            http: Default::default(),
             #[cfg(feature = "testkit")]
             filters: None,
         }
@@ -124,6 +127,18 @@ impl NodeBuilder {
         self
     }
 
+    /// Who may use HTTP on the node's port; default: clients on the same machine.
+    pub fn http(mut self, access: HttpAccess) -> Self {
+        self.http.0 = access;
+        self
+    }
+
+    /// What HTTP may cost the node.
+    pub fn http_limits(mut self, limits: HttpLimits) -> Self {
+        self.http.1 = limits;
+        self
+    }
+
     /// The filters, and the trace, that its messages pass.
     #[cfg(feature = "testkit")]
     pub fn filters(mut self, filters: crate::filter::Filters) -> Self {
@@ -182,6 +197,8 @@ impl NodeBuilder {
             routes: DashMap::new(),
             monitors: Monitors::default(),
             asks: Asks::default(),
+            http: Server::new(self.http.0, self.http.1),
+            ended: Mutex::default(),
             trace_ids: trace::Ids::new(id_seed(&addr, start_micros)),
             dead_letters: crate::dead_letters::Office::default(),
             pausing: crate::supervision::keeper::Pausing::default(),

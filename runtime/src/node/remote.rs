@@ -10,6 +10,7 @@ use super::{Inner, Node, asks::Answer, monitors::Watcher, workers::spawn_task};
 use crate::{
     ExitReason, Message, NodeAddr, Undeliverable,
     frame::{Frame, Parcel},
+    http::Visit,
     links::{Inbound, Loss, PeerId},
 };
 
@@ -171,6 +172,12 @@ impl Inbound for Receiver {
             .asks
             .lose(&peer.addr, &format!("{}: {reason}", peer.addr));
         node.lost_node(&peer.addr, &reason);
+    }
+
+    fn on_http(&self, visit: Visit) {
+        if let Some(node) = self.node() {
+            node.http().take(&node, visit);
+        }
     }
 
     fn on_undelivered(&self, to: &NodeAddr, frame: Frame, loss: Loss, problem: &str) {

@@ -1,7 +1,7 @@
 //! Spawning: giving an actor a name, a mailbox and a place to run.
 
 use std::{
-    any::{Any, TypeId},
+    any::{Any, TypeId, type_name},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -205,6 +205,7 @@ impl Node {
         let build = || {
             let mut routes = Routes::new();
             A::accepts(&mut routes);
+            self.note_type(type_name::<A>(), &routes.ended);
             Arc::new(routes) as Arc<dyn Any + Send + Sync>
         };
         let routes = self

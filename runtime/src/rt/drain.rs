@@ -12,18 +12,22 @@ use std::{
 
 use actix::{ActorContext, ActorFuture, AsyncContext};
 
-use super::{Actor, Context, envelope::Envelope, life::panic_text};
+use super::{Actor, Context, envelope::Envelope, life::panic_text, vitals::Stopwatch};
 use crate::cell::{Cell, Order};
 
 const BUDGET: usize = 256;
 
 pub(crate) struct Drain<A: Actor> {
     cell: Arc<Cell<A>>,
+    watch: Stopwatch,
 }
 
 impl<A: Actor> Drain<A> {
     pub(crate) fn new(cell: Arc<Cell<A>>) -> Self {
-        Self { cell }
+        Self {
+            cell,
+            watch: Stopwatch::default(),
+        }
     }
 
     fn obey(&self, order: Order<A>, actor: &mut A, ctx: &mut Context<A>) {
@@ -70,11 +74,20 @@ impl<A: Actor> ActorFuture<A> for Drain<A> {
     type Output = ();
 
     fn poll(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         actor: &mut A,
         ctx: &mut Context<A>,
         cx: &mut task::Context<'_>,
     ) -> Poll<()> {
+        let turn = self.watch.begin();
+        let polled = self.turn(actor, ctx, cx);
+        turn.end(&self.cell.vitals);
+        polled
+    }
+}
+
+impl<A: Actor> Drain<A> {
+    fn turn(&self, actor: &mut A, ctx: &mut Context<A>, cx: &mut task::Context<'_>) -> Poll<()> {
         let mut left = BUDGET;
         loop {
             if !self.urgent(actor, ctx, cx) {

@@ -3,12 +3,18 @@
 use std::{
     any::{Any, TypeId},
     collections::BTreeMap,
+    sync::Arc,
 };
 
 use tokio::sync::oneshot;
 
 use super::{ActixActor, Context, Handler, MessageResponse};
-use crate::{Message, error::Undeliverable, node::remote::RemoteReply};
+use crate::{
+    Message,
+    error::Undeliverable,
+    http::{HttpReply, HttpRequest, HttpRoutes},
+    node::{Ended, remote::RemoteReply},
+};
 
 /// Where a reply goes.
 pub(crate) enum Reply<R> {
@@ -74,6 +80,34 @@ where
     }
 }
 
+/// An HTTP request in a mailbox.
+pub(crate) struct HttpLetter<A: ActixActor<Context = Context<A>>> {
+    pub(crate) routes: Arc<Routes<A>>,
+    pub(crate) index: usize,
+    pub(crate) request: HttpRequest,
+    pub(crate) reply: HttpReply,
+}
+
+impl<A: ActixActor<Context = Context<A>>> Envelope<A> for HttpLetter<A> {
+    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>) {
+        let routes = self.routes.served();
+        routes.handle(self.index, actor, self.request, ctx, self.reply);
+    }
+
+    fn name(&self) -> &'static str {
+        "HTTP request"
+    }
+
+    #[cfg(feature = "testkit")]
+    fn body(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
 type Decoded<A> = Result<Box<dyn Envelope<A>>, Undeliverable>;
 
 struct Route<A> {
@@ -85,9 +119,12 @@ struct Route<A> {
 type Retype<A> = fn(Box<dyn Any + Send>) -> Option<Box<dyn Envelope<A>>>;
 
 /// What an actor accepts without its type being known: by wire name, and by message type.
-pub struct Routes<A> {
+pub struct Routes<A: ActixActor<Context = Context<A>>> {
     by_name: BTreeMap<&'static str, Route<A>>,
     by_type: BTreeMap<TypeId, Retype<A>>,
+    http: HttpRoutes<A>,
+    /// What the actors of the type that have ended did.
+    pub(crate) ended: Arc<Ended>,
 }
 
 impl<A: ActixActor<Context = Context<A>>> Routes<A> {
@@ -95,7 +132,18 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
         Self {
             by_name: BTreeMap::new(),
             by_type: BTreeMap::new(),
+            http: HttpRoutes::new(),
+            ended: Arc::default(),
         }
+    }
+
+    /// The HTTP requests that the actor answers.
+    pub fn http(&mut self) -> &mut HttpRoutes<A> {
+        &mut self.http
+    }
+
+    pub(crate) fn served(&self) -> &HttpRoutes<A> {
+        &self.http
     }
 
     /// Accepts `M`.

@@ -145,12 +145,16 @@ impl<A: Actor> Future for Life<A> {
                         return Poll::Ready(());
                     }
                 }
+                this.cell.vitals.restarted();
                 this.stage = Stage::New;
             }
             let end = task::ready!(this.run(cx));
             this.stage = Stage::Over;
             match &mut this.keeper {
-                Some(keeper) => keeper.ended(end),
+                Some(keeper) => {
+                    this.cell.vitals.ended(&end.reason.to_string());
+                    keeper.ended(end);
+                }
                 None => {
                     this.node.bury(&*this.cell, end.reason);
                     return Poll::Ready(());

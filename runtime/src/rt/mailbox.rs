@@ -129,6 +129,11 @@ impl<S, U> Mailbox<S, U> {
         self.room.notify_waiters();
     }
 
+    /// At most how many messages wait.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }

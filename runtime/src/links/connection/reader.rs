@@ -74,6 +74,7 @@ impl Reader<'_> {
                         self.room = LONG_READ_BYTES;
                     }
                     self.unacknowledged.1 += bytes;
+                    self.shared.core.counters.read(bytes);
                     if bytes == 0 {
                         return Ok(Problem::Closed);
                     }
@@ -101,7 +102,7 @@ impl Reader<'_> {
     /// Hands the whole frames in the buffer over.
     async fn hand_over(&mut self) -> Result<(), Problem> {
         let shared = self.shared;
-        let mut turn = None;
+        let (mut turn, mut before) = (None, 0);
         while let Some(wire) = self.decoder.next(&mut self.buffer)? {
             let frame = match wire {
                 Wire::Control(control) => {
@@ -116,7 +117,11 @@ impl Reader<'_> {
             };
             let (turn, inbound) = match &mut turn {
                 Some(turn) => turn,
-                none => none.insert(take_turn(shared).await?),
+                none => {
+                    let taken = none.insert(take_turn(shared).await?);
+                    before = taken.0.count;
+                    taken
+                }
             };
             if self.is_new(turn)?
                 && let Some(frame) = frame
@@ -125,6 +130,7 @@ impl Reader<'_> {
             }
         }
         if let Some((turn, _)) = turn {
+            shared.core.counters.received(turn.count - before);
             shared.life.set_received(turn.count);
             self.acknowledge();
         }

@@ -37,6 +37,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut half: WriteHalf, dialled: bool)
         } = &*shared;
         let chunk = life.next(*number, &peer.outbox, &core.config, &mut control);
         if chunk.is_some() || !control.is_empty() {
+            let bytes = control.len() + chunk.as_ref().map_or(0, Bytes::len);
+            core.counters.wrote(bytes);
             if write(&mut half, &control, chunk).await.is_err() {
                 return;
             }

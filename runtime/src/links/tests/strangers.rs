@@ -116,11 +116,11 @@ async fn a_stranger_that_dials_is_told_and_dropped() {
     let network = MemoryNetwork::new();
     let a = node(&network).await;
     let mut raw = Raw::dial(&network, a.addr()).await;
-    raw.say(b"GET / HTTP/1.1\r\n\r\n").await;
+    raw.say(b"SSH-2.0-OpenSSH_9.2\r\n").await;
     let why = raw.reason().await;
     assert_eq!(
         why,
-        "the peer does not speak tepui (it began with \"GET / HT\")"
+        "the peer does not speak tepui (it began with \"SSH-2.0-\")"
     );
     works(&network, &a).await;
 }
