@@ -5,7 +5,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -16,7 +16,11 @@ use crate::{
     AnyPid, Exited, Message, TellError, Undeliverable,
     frame::Parcel,
     http::{HttpReply, HttpRequest, RouteInfo},
-    node::{ActorInfo, monitors::Watcher, remote::RemoteReply},
+    node::{
+        ActorInfo,
+        monitors::{Watcher, table::Watchers},
+        remote::RemoteReply,
+    },
     rt::{
         ActixActor, Actor, Context, Handler,
         envelope::{Envelope, HttpLetter, Letter, Reply, Routes},
@@ -55,8 +59,7 @@ pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     pub(crate) resumes: bool,
     /// What it was told, as in [`Asked`].
     asked: AtomicU8,
-    /// `None` once the actor has ended.
-    watchers: Mutex<Option<Vec<Watcher>>>,
+    watchers: Watchers<Watcher>,
     #[cfg(feature = "testkit")]
     filters: Option<crate::filter::Filters>,
 }
@@ -121,7 +124,7 @@ impl<A: Actor> Cell<A> {
             vitals: Vitals::default(),
             resumes,
             asked: AtomicU8::new(0),
-            watchers: Mutex::new(Some(Vec::new())),
+            watchers: Watchers::new(),
             #[cfg(feature = "testkit")]
             filters: None,
         }
@@ -381,27 +384,11 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
-        match &mut *self
-            .watchers
-            .lock()
-            .expect("no panic while watchers are held")
-        {
-            Some(watchers) => {
-                watchers.push(watcher);
-                Ok(())
-            }
-            None => Err(watcher),
-        }
+        self.watchers.add(watcher, Watcher::same)
     }
 
     fn unwatch(&self, gone: &dyn Fn(&Watcher) -> bool) {
-        let mut watchers = self
-            .watchers
-            .lock()
-            .expect("no panic while watchers are held");
-        if let Some(watchers) = &mut *watchers {
-            watchers.retain(|watcher| !gone(watcher));
-        }
+        self.watchers.remove(gone);
     }
 
     fn stop(&self) {
@@ -432,12 +419,7 @@ impl<A: Actor> AnyCell for Cell<A> {
         while let Some(order) = self.mailbox.pop_system() {
             discard(&self.pid, order);
         }
-        let watchers = self
-            .watchers
-            .lock()
-            .expect("no panic while watchers are held")
-            .take();
-        watchers.unwrap_or_default()
+        self.watchers.close()
     }
 }
 

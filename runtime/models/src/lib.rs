@@ -8,3 +8,10 @@
 
 #[path = "../../src/sync.rs"]
 mod sync;
+
+#[allow(dead_code, reason = "a model needs a part of it")]
+#[path = "../../src/node/monitors/table.rs"]
+mod table;
+
+#[cfg(loom)]
+mod watchers;

@@ -2,11 +2,14 @@
 //!
 //! Watchers of an actor of this node are kept in its cell. Watchers of actors elsewhere are kept
 //! here, keyed by the watched PID, and fire when its node says so or is lost. Taking the entry out
-//! before telling is what makes a notice arrive once.
+//! before telling is what makes a notice arrive once. Frames to one node go in batches, so that many
+//! monitors of its actors cost one.
+
+pub(crate) mod table;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::oneshot;
@@ -19,6 +22,7 @@ use crate::{
 };
 
 use super::Node;
+use table::Table;
 
 /// Tells an actor of this node.
 pub(crate) trait ExitSink: Send + Sync {
@@ -40,8 +44,10 @@ impl<A: Actor + Handler<Exited>> ExitSink for ActorSink<A> {
 
 /// Who is to be told.
 pub(crate) enum Watcher {
-    /// An actor of this node.
+    /// An actor of this node that monitors.
     Actor(Arc<dyn ExitSink>),
+    /// An actor of this node that linked itself: however often, it is told once.
+    Link(Arc<dyn ExitSink>),
     /// An actor of this node that was linked by its peer.
     Linked(Arc<dyn AnyCell>),
     /// A node, about the PID as it wrote it.
@@ -55,53 +61,67 @@ impl Watcher {
         Watcher::Actor(Arc::new(ActorSink(cell)))
     }
 
+    pub(crate) fn link<A: Actor + Handler<Exited>>(cell: Arc<Cell<A>>) -> Self {
+        Watcher::Link(Arc::new(ActorSink(cell)))
+    }
+
     fn is(&self, pid: &AnyPid) -> bool {
         match self {
-            Watcher::Actor(sink) => sink.pid() == pid,
+            Watcher::Actor(sink) | Watcher::Link(sink) => sink.pid() == pid,
             Watcher::Linked(cell) => cell.pid() == pid,
             Watcher::Node(..) | Watcher::Once(_) => false,
         }
     }
+
+    fn linked(&self) -> Option<&AnyPid> {
+        match self {
+            Watcher::Link(sink) => Some(sink.pid()),
+            Watcher::Linked(cell) => Some(cell.pid()),
+            _ => None,
+        }
+    }
+
+    /// Whether one of the two is enough: both are the link of one actor, or the same node's.
+    pub(crate) fn same(&self, other: &Watcher) -> bool {
+        match (self, other) {
+            (Watcher::Node(a, of), Watcher::Node(b, of_too)) => a == b && of == of_too,
+            _ => self.linked().is_some() && self.linked() == other.linked(),
+        }
+    }
 }
 
-/// Watchers of actors on other nodes.
-#[derive(Default)]
-pub(crate) struct Monitors(Mutex<BTreeMap<AnyPid, Vec<Watcher>>>);
+/// Who watches what across nodes.
+pub(crate) struct Monitors {
+    /// Watchers of actors on other nodes.
+    afar: Table<AnyPid, Watcher>,
+    /// Actors of this node that other nodes watch.
+    from_afar: Mutex<BTreeMap<NodeAddr, BTreeSet<AnyPid>>>,
+}
+
+impl Default for Monitors {
+    fn default() -> Self {
+        Self {
+            afar: Table::new(),
+            from_afar: Mutex::default(),
+        }
+    }
+}
 
 impl Monitors {
-    /// Adds a watcher; true if it is the first of `pid`.
-    fn add(&self, pid: &AnyPid, watcher: Watcher) -> bool {
-        let mut table = self.0.lock().expect("no panic while monitors are held");
-        let watchers = table.entry(pid.clone()).or_default();
-        watchers.push(watcher);
-        watchers.len() == 1
-    }
-
-    fn take(&self, pid: &AnyPid) -> Vec<Watcher> {
-        self.0
+    fn from_afar(&self) -> MutexGuard<'_, BTreeMap<NodeAddr, BTreeSet<AnyPid>>> {
+        self.from_afar
             .lock()
-            .expect("no panic while monitors are held")
-            .remove(pid)
-            .unwrap_or_default()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes `watcher` of `pid`; true if that was the last.
-    fn remove(&self, pid: &AnyPid, watcher: &AnyPid) -> bool {
-        let mut table = self.0.lock().expect("no panic while monitors are held");
-        let Some(watchers) = table.get_mut(pid) else {
-            return false;
-        };
-        watchers.retain(|w| !w.is(watcher));
-        let last = watchers.is_empty();
-        if last {
-            table.remove(pid);
+    fn forget(&self, node: &NodeAddr, target: &AnyPid) {
+        let mut from_afar = self.from_afar();
+        if let Some(targets) = from_afar.get_mut(node) {
+            targets.remove(target);
+            if targets.is_empty() {
+                from_afar.remove(node);
+            }
         }
-        last
-    }
-
-    fn take_node(&self, node: &NodeAddr) -> Vec<(AnyPid, Vec<Watcher>)> {
-        let mut table = self.0.lock().expect("no panic while monitors are held");
-        table.extract_if(.., |pid, _| pid.node() == node).collect()
     }
 }
 
@@ -116,30 +136,39 @@ impl Node {
             if let Some(watcher) = refused {
                 self.inform(watcher, pid.clone(), ExitReason::NoSuchActor);
             }
-        } else if self.inner.monitors.add(pid, watcher) {
-            let frame = Frame::Monitor {
-                target: pid.clone(),
-            };
-            if self.inner.links.send(pid.node(), frame).is_err() {
-                self.exited_afar(pid, ExitReason::Unreachable);
-            }
+            return;
+        }
+        let register = || {
+            let target = pid.clone();
+            let sent = self.inner.links.send(pid.node(), Frame::Monitor { target });
+            sent.is_ok()
+        };
+        for watcher in self
+            .inner
+            .monitors
+            .afar
+            .add(pid, watcher, Watcher::same, register)
+        {
+            self.inform(watcher, pid.clone(), ExitReason::Unreachable);
         }
     }
 
     pub(crate) fn unwatch(&self, pid: &AnyPid, watcher: &AnyPid) {
+        let gone = |w: &Watcher| w.is(watcher);
         if pid.node() == self.addr() {
             if let Some(cell) = self.cell(pid) {
-                cell.unwatch(&|w| w.is(watcher));
+                cell.unwatch(&gone);
             }
-        } else if self.inner.monitors.remove(pid, watcher) {
-            // If the link is full or down, a notice that comes later finds nobody.
-            let _ = self.inner.links.send(
-                pid.node(),
-                Frame::Demonitor {
-                    target: pid.clone(),
-                },
-            );
+            return;
         }
+        self.inner.monitors.afar.remove(pid, gone, || {
+            let target = pid.clone();
+            // If the link is full or down, a notice that comes later finds nobody.
+            let _ = self
+                .inner
+                .links
+                .send(pid.node(), Frame::Demonitor { target });
+        });
     }
 
     /// Has `watcher` (anywhere) monitor `target`, an actor of this node.
@@ -156,32 +185,65 @@ impl Node {
         }
     }
 
+    /// The node at `peer` wants to know when `target`, an actor of this node, ends.
+    pub(crate) fn watch_for(&self, peer: &NodeAddr, target: AnyPid) {
+        let watcher = Watcher::Node(peer.clone(), target.clone());
+        // Before the actor can end and be forgotten.
+        let mut from_afar = self.inner.monitors.from_afar();
+        from_afar
+            .entry(peer.clone())
+            .or_default()
+            .insert(target.clone());
+        drop(from_afar);
+        let refused = match self.cell(&target) {
+            Some(cell) => cell.watch(watcher).err(),
+            None => Some(watcher),
+        };
+        if let Some(watcher) = refused {
+            self.inform(watcher, target, ExitReason::NoSuchActor);
+        }
+    }
+
+    /// Takes [`Node::watch_for`] back.
+    pub(crate) fn unwatch_for(&self, peer: &NodeAddr, target: &AnyPid) {
+        let theirs = |w: &Watcher| matches!(w, Watcher::Node(n, t) if n == peer && t == target);
+        if let Some(cell) = self.cell(target) {
+            cell.unwatch(&theirs);
+        }
+        self.inner.monitors.forget(peer, target);
+    }
+
     /// The node of `pid` says that it has ended.
     pub(crate) fn exited_afar(&self, pid: &AnyPid, reason: ExitReason) {
-        for watcher in self.inner.monitors.take(pid) {
+        for watcher in self.inner.monitors.afar.take(pid) {
             self.inform(watcher, pid.clone(), reason.clone());
         }
     }
 
     /// A node is lost, with all that lived there and all that was watched from there.
     pub(crate) fn lost_node(&self, addr: &NodeAddr, reason: &ExitReason) {
-        for (pid, watchers) in self.inner.monitors.take_node(addr) {
+        let there = |pid: &AnyPid| pid.node() == addr;
+        for (pid, watchers) in self.inner.monitors.afar.take_all(there) {
             for watcher in watchers {
                 self.inform(watcher, pid.clone(), reason.clone());
             }
         }
         let from_there = |w: &Watcher| matches!(w, Watcher::Node(node, _) if node == addr);
-        for cell in self.cells() {
-            cell.unwatch(&from_there);
+        let watched = self.inner.monitors.from_afar().remove(addr);
+        for target in watched.unwrap_or_default() {
+            if let Some(cell) = self.cell(&target) {
+                cell.unwatch(&from_there);
+            }
         }
     }
 
     /// Tells `watcher`.
     pub(crate) fn inform(&self, watcher: Watcher, pid: AnyPid, reason: ExitReason) {
         match watcher {
-            Watcher::Actor(sink) => sink.exited(Exited { pid, reason }),
+            Watcher::Actor(sink) | Watcher::Link(sink) => sink.exited(Exited { pid, reason }),
             Watcher::Linked(cell) => cell.notify(Exited { pid, reason }),
             Watcher::Node(node, target) => {
+                self.inner.monitors.forget(&node, &target);
                 // A full or broken link: the peer learns it from the loss of the node.
                 let _ = self
                     .inner

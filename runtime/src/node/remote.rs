@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_bytes::ByteBuf;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use super::{Inner, Node, asks::Answer, monitors::Watcher, workers::spawn_task};
+use super::{Inner, Node, asks::Answer, monitors::Watcher, names::NODE, workers::spawn_task};
 use crate::{
     ExitReason, Message, NodeAddr, Undeliverable,
     frame::{Frame, Parcel},
@@ -55,7 +55,7 @@ impl RemoteReply {
         }
     }
 
-    fn reply<M: Message>(&mut self, reply: &M::Reply) {
+    pub(crate) fn reply<M: Message>(&mut self, reply: &M::Reply) {
         let result = M::encode_reply(reply).map(ByteBuf::from);
         self.send(result.map_err(|error| Some(Undeliverable::from(error))));
     }
@@ -97,6 +97,10 @@ impl Node {
                 Ok(wait) => return wait,
                 Err(refused) => refused,
             },
+            None if pid.name() == NODE => {
+                self.serve(&parcel, reply);
+                return None;
+            }
             None => {
                 if let Some(reply) = reply {
                     reply.refuse(Undeliverable::NoSuchActor);
@@ -106,25 +110,6 @@ impl Node {
         };
         self.dead_letter(&pid, &name, &refused);
         None
-    }
-
-    fn watch_for(&self, peer: &PeerId, target: crate::AnyPid) {
-        let watcher = Watcher::Node(peer.addr.clone(), target.clone());
-        let refused = match self.cell(&target) {
-            Some(cell) => cell.watch(watcher).err(),
-            None => Some(watcher),
-        };
-        if let Some(watcher) = refused {
-            self.inform(watcher, target, ExitReason::NoSuchActor);
-        }
-    }
-
-    fn unwatch_for(&self, peer: &PeerId, target: &crate::AnyPid) {
-        let theirs =
-            |w: &Watcher| matches!(w, Watcher::Node(n, t) if *n == peer.addr && t == target);
-        if let Some(cell) = self.cell(target) {
-            cell.unwatch(&theirs);
-        }
     }
 }
 
@@ -152,8 +137,8 @@ impl Inbound for Receiver {
                 };
                 node.inner.asks.answer(id, answer);
             }
-            Frame::Monitor { target } => node.watch_for(peer, target),
-            Frame::Demonitor { target } => node.unwatch_for(peer, &target),
+            Frame::Monitor { target } => node.watch_for(&peer.addr, target),
+            Frame::Demonitor { target } => node.unwatch_for(&peer.addr, &target),
             Frame::Link { watcher, target } => {
                 if let Some(cell) = node.cell(&watcher) {
                     node.watch(&target, Watcher::Linked(cell));

@@ -206,12 +206,14 @@ impl<A: Actor> Context<A> {
         self.node.unwatch(pid, &self.cell.pid);
     }
 
-    /// Monitors `pid`, and has it monitor this actor. The peer must handle [`Exited`] too.
+    /// Monitors `pid`, and has it monitor this actor. The peer must handle [`Exited`] too. However
+    /// often two actors link, there is one link.
     pub fn link(&self, pid: &AnyPid)
     where
         A: Handler<Exited>,
     {
-        self.monitor(pid);
+        let watcher = crate::node::monitors::Watcher::link(self.cell.clone());
+        self.node.watch(pid, watcher);
         self.node.link_back(pid, &self.cell.pid);
     }
 
