@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     AnyPid, Message, Node, NodeAddr, ambient,
-    node::{Inner, spawn_task},
+    node::{Inner, remote::RemoteReply, spawn_task},
+    reliable::Reliable,
     rt::envelope::{Letter, Reply},
 };
 
@@ -241,6 +242,18 @@ impl Filters {
     /// Puts a letter straight into the receiver's mailbox.
     fn redeliver(&self, to: &AnyPid, letter: Box<dyn Any + Send>) {
         let node = lock(&self.0).nodes.get(to.node()).and_then(Weak::upgrade);
+        let letter = match letter.downcast::<Letter<Reliable>>() {
+            Ok(reliable) => {
+                let node = node.map(|inner| Node { inner });
+                let nobody = RemoteReply::then(|_| ());
+                let room = node.and_then(|node| node.take_reliable(reliable.message, nobody));
+                if let Some(room) = room {
+                    spawn_task(room);
+                }
+                return;
+            }
+            Err(letter) => letter,
+        };
         let cell = node.and_then(|inner| Node { inner }.cell(to));
         if let Some(cell) = cell {
             let _ = cell.post_any(letter);

@@ -37,6 +37,7 @@ mod links;
 pub mod message;
 pub mod node;
 pub mod pid;
+pub mod reliable;
 pub mod rt;
 pub mod supervision;
 mod sync;

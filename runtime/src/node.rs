@@ -29,6 +29,7 @@ pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
 pub(crate) use inspect::Ended;
 pub use inspect::{ActorInfo, tree};
+pub(crate) use names::NODE;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use relink::Relinked;
 pub use spawning::{SpawnError, SpawnOptions};
@@ -68,6 +69,8 @@ pub(crate) struct Inner {
     /// Of spans and traces.
     pub(crate) trace_ids: trace::Ids,
     pub(crate) dead_letters: crate::dead_letters::Office,
+    /// What reliable messages have arrived.
+    pub(crate) reliable: Mutex<crate::reliable::inbox::Inbox>,
     /// Actors that wait for a restart.
     pub(crate) pausing: crate::supervision::keeper::Pausing,
     http: http::Server,

@@ -18,6 +18,7 @@ mod tree;
 use std::time::Duration;
 
 pub use child::{Child, ChildInfo, ChildKind, StartChildError};
+pub(crate) use intensity::micros;
 pub use supervisor::{Supervisor, SupervisorActor, SupervisorPid};
 
 /// How often, and how fast, a crashed actor is made anew. Its PID and mailbox stay; the message

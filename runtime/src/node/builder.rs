@@ -201,6 +201,7 @@ impl NodeBuilder {
             ended: Mutex::default(),
             trace_ids: trace::Ids::new(id_seed(&addr, start_micros)),
             dead_letters: crate::dead_letters::Office::default(),
+            reliable: Mutex::default(),
             pausing: crate::supervision::keeper::Pausing::default(),
             clock: Clock {
                 start_micros,

@@ -108,14 +108,14 @@ impl Default for Monitors {
 }
 
 impl Monitors {
-    fn from_afar(&self) -> MutexGuard<'_, BTreeMap<NodeAddr, BTreeSet<AnyPid>>> {
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<NodeAddr, BTreeSet<AnyPid>>> {
         self.from_afar
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&self, node: &NodeAddr, target: &AnyPid) {
-        let mut from_afar = self.from_afar();
+        let mut from_afar = self.watched();
         if let Some(targets) = from_afar.get_mut(node) {
             targets.remove(target);
             if targets.is_empty() {
@@ -189,7 +189,7 @@ impl Node {
     pub(crate) fn watch_for(&self, peer: &NodeAddr, target: AnyPid) {
         let watcher = Watcher::Node(peer.clone(), target.clone());
         // Before the actor can end and be forgotten.
-        let mut from_afar = self.inner.monitors.from_afar();
+        let mut from_afar = self.inner.monitors.watched();
         from_afar
             .entry(peer.clone())
             .or_default()
@@ -229,7 +229,7 @@ impl Node {
             }
         }
         let from_there = |w: &Watcher| matches!(w, Watcher::Node(node, _) if node == addr);
-        let watched = self.inner.monitors.from_afar().remove(addr);
+        let watched = self.inner.monitors.watched().remove(addr);
         for target in watched.unwrap_or_default() {
             if let Some(cell) = self.cell(&target) {
                 cell.unwatch(&from_there);

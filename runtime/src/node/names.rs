@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{Node, remote::RemoteReply};
-use crate::{AnyPid, AskError, Message, NodeAddr, Undeliverable, frame::Parcel};
+use crate::{
+    AnyPid, AskError, Message, NodeAddr, Undeliverable, frame::Parcel, reliable::Reliable,
+};
 
 /// The name that messages to a node as such are addressed to. No actor needs to bear it.
 pub(crate) const NODE: &str = "$node";
@@ -37,16 +40,27 @@ impl Node {
         self.ask(&node, Lookup { name }, deadline).await
     }
 
-    /// Answers what is asked of the node itself.
-    pub(crate) fn serve(&self, parcel: &Parcel, reply: Option<RemoteReply>) {
-        let Some(mut reply) = reply else { return };
-        if &*parcel.name != Lookup::NAME {
-            let name = parcel.name.to_string();
-            return reply.refuse(Undeliverable::NotAccepted { name });
+    /// Answers what is asked of the node itself; the future, if any, is to be awaited.
+    pub(crate) fn serve(
+        &self,
+        parcel: &Parcel,
+        reply: Option<RemoteReply>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let mut reply = reply.unwrap_or_else(|| RemoteReply::then(|_| ()));
+        match &*parcel.name {
+            Lookup::NAME => match Lookup::decode(&parcel.body) {
+                Ok(lookup) => reply.reply::<Lookup>(&self.lookup(&lookup.name)),
+                Err(error) => reply.refuse(error.into()),
+            },
+            Reliable::NAME => match Reliable::decode(&parcel.body) {
+                Ok(reliable) => return self.take_reliable(reliable, reply),
+                Err(error) => reply.refuse(error.into()),
+            },
+            name => {
+                let name = name.to_owned();
+                reply.refuse(Undeliverable::NotAccepted { name });
+            }
         }
-        match Lookup::decode(&parcel.body) {
-            Ok(lookup) => reply.reply::<Lookup>(&self.lookup(&lookup.name)),
-            Err(error) => reply.refuse(error.into()),
-        }
+        None
     }
 }

@@ -14,27 +14,34 @@ use crate::{
     links::{Inbound, Loss, PeerId},
 };
 
-/// The way back to an asker on another node. Dropped unused, it says that no reply will come.
-pub(crate) struct RemoteReply {
-    node: Node,
-    to: NodeAddr,
-    id: u64,
-    open: bool,
+/// The way back of an encoded reply. Dropped unused, it says that no reply will come.
+pub(crate) struct RemoteReply(Option<Back>);
+
+enum Back {
+    /// To an asker on another node.
+    Afar { node: Node, to: NodeAddr, id: u64 },
+    /// To the runtime itself.
+    Here(Box<dyn FnOnce(Outcome) + Send>),
 }
 
-type Outcome = Result<ByteBuf, Option<Undeliverable>>;
+/// The reply; or why the question was refused; or nothing, because the actor ended.
+pub(crate) type Outcome = Result<ByteBuf, Option<Undeliverable>>;
 
 impl RemoteReply {
+    /// Has `then` called with the outcome, once.
+    pub(crate) fn then(then: impl FnOnce(Outcome) + Send + 'static) -> Self {
+        Self(Some(Back::Here(Box::new(then))))
+    }
+
     fn send(&mut self, result: Outcome) {
-        self.open = false;
-        // A full or broken link: the asker's deadline or its own loss of the link tells it.
-        let _ = self.node.inner.links.send(
-            &self.to,
-            Frame::Reply {
-                id: self.id,
-                result,
-            },
-        );
+        match self.0.take() {
+            None => {}
+            Some(Back::Here(then)) => then(result),
+            // A full or broken link: the asker's deadline or its own loss of the link tells it.
+            Some(Back::Afar { node, to, id }) => {
+                let _ = node.inner.links.send(&to, Frame::Reply { id, result });
+            }
+        }
     }
 
     /// The question was not taken.
@@ -63,9 +70,7 @@ impl RemoteReply {
 
 impl Drop for RemoteReply {
     fn drop(&mut self) {
-        if self.open {
-            self.send(Err(None));
-        }
+        self.send(Err(None));
     }
 }
 
@@ -85,11 +90,9 @@ impl Node {
         parcel: Parcel,
         ask: Option<u64>,
     ) -> Option<BoxFuture<'static, ()>> {
-        let reply = ask.map(|id| RemoteReply {
-            node: self.clone(),
-            to: peer.addr.clone(),
-            id,
-            open: true,
+        let reply = ask.map(|id| {
+            let (node, to) = (self.clone(), peer.addr.clone());
+            RemoteReply(Some(Back::Afar { node, to, id }))
         });
         let (pid, name) = (parcel.to.clone(), parcel.name.clone());
         let refused = match self.cell(&pid) {
@@ -97,10 +100,7 @@ impl Node {
                 Ok(wait) => return wait,
                 Err(refused) => refused,
             },
-            None if pid.name() == NODE => {
-                self.serve(&parcel, reply);
-                return None;
-            }
+            None if pid.name() == NODE => return self.serve(&parcel, reply),
             None => {
                 if let Some(reply) = reply {
                     reply.refuse(Undeliverable::NoSuchActor);
