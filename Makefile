@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Cases of the fuzzing property tests in `make fuzz`: about a minute on two cores.
 FUZZ_CASES ?= 60000
 
-.PHONY: help tools build test fuzz lint docs figures clean
+.PHONY: help tools build test fuzz ui lint docs figures clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -25,6 +25,10 @@ test: tools
 ## make fuzz      the fuzzing tests at length (FUZZ_CASES=n)
 fuzz:
 	TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime fuzz
+
+## make ui        the errors of the macros, as the compiler shows them
+ui:
+	$(CARGO) test --locked -p tepui-runtime --test ui -- --ignored
 
 ## make lint      formatting and clippy, warnings denied
 lint:

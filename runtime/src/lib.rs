@@ -54,12 +54,82 @@ pub use handle::Pid;
 pub use message::Message;
 pub use node::{Node, NodeBuilder, SpawnError, SpawnOptions, StartError};
 pub use pid::{AnyPid, InvalidPid, NodeAddr};
-pub use rt::{Context, envelope::Routes};
+pub use rt::{Context, envelope::Routes, timers::TimerHandle};
 pub use supervision::Supervision;
+/// Makes a struct an actor: `impl Actor { type Context = Context<Self>; }`.
+///
+/// `#[actor(started = method, stopped = method)]` has these methods called when the actor starts and
+/// when it has stopped. `#[actor(mailbox = 1024, overflow = "fail")]` adds a constant `SPAWN` with
+/// these [`SpawnOptions`], for [`Node::spawn_as`]; the policies are `wait`, `fail`, `drop-newest`,
+/// `drop-oldest` and `stop-actor` (see [`Overflow`]).
+pub use tepui_runtime_macros::Actor;
+/// Makes methods an actor's handlers.
+///
+/// | method | handles |
+/// |---|---|
+/// | `#[on] fn name(&mut self, message: M, ctx: &mut Context<Self>) -> Reply` | messages of type `M`; `Reply` is `M`'s reply type |
+/// | `#[on] async fn name(...)` | the same, holding the actor across awaits ([`AsyncHandler`](rt::AsyncHandler)) |
+/// | `#[on_exit] fn name(&mut self, exited: Exited, ctx: ...)` | the ends of linked and monitored actors |
+/// | `#[route(GET, "/path")] fn name(&mut self, request: HttpRequest, ctx: ...) -> Json<T>` | HTTP requests, as with [`macro@routes`] |
+///
+/// `ctx`, and the request of a route, may be left out. Other methods stay what they are. It also
+/// writes what [`accepts!`] writes: all these messages can come from other nodes.
+///
+/// ```
+/// use std::time::Duration;
+/// use tepui_runtime::{prelude::*, testkit};
+///
+/// #[derive(Serialize, Deserialize, Message)]
+/// #[message(name = "doc.Add", reply = u64)]
+/// struct Add(u64);
+///
+/// #[derive(Actor)]
+/// struct Counter(u64);
+///
+/// #[handlers]
+/// impl Counter {
+///     #[on]
+///     fn add(&mut self, add: Add) -> u64 {
+///         self.0 += add.0;
+///         self.0
+///     }
+/// }
+///
+/// testkit::run(async |kit| {
+///     let counter = kit.node("a").await.spawn("counter", Counter(1)).unwrap();
+///     assert_eq!(counter.ask(Add(2), Duration::from_secs(1)).await, Ok(3));
+/// });
+/// ```
+pub use tepui_runtime_macros::handlers;
+/// Makes methods an actor's HTTP routes, next to handlers that are written in whichever way.
+///
+/// `#[route(GET, "/count")] fn count(&mut self, request: HttpRequest, ctx: &mut Context<Self>) -> R`
+/// answers `GET /<actor>/count`; see [`http`] for paths, requests and what `R` may be. The
+/// method may be `async`; its doc comment goes on the help page.
+///
+/// ```
+/// use tepui_runtime::{http::Json, prelude::*};
+///
+/// #[derive(Actor)]
+/// struct Counter(u64);
+///
+/// accepts!(Counter:);
+///
+/// #[routes]
+/// impl Counter {
+///     /// How often it was counted.
+///     #[route(GET, "/count")]
+///     fn count(&mut self) -> Json<u64> {
+///         Json(self.0)
+///     }
+/// }
+/// ```
+pub use tepui_runtime_macros::routes;
 
 /// What an actor's source file needs.
 pub mod prelude {
     pub use serde::{Deserialize, Serialize};
+    pub use tepui_runtime_macros::{Actor, handlers, routes};
 
     pub use crate::{
         AnyPid, AskError, Context, ExitReason, Exited, Message, Node, NodeAddr, Pid, SpawnError,

@@ -328,7 +328,7 @@ async fn a_body_can_come_in_pieces_and_ends_with_its_sender() {
     node.spawn("counter", Counter::default()).unwrap();
     let mut watch = connect(&node).await;
     let request = format!(
-        "GET /counter/watch HTTP/1.1\r\nHost: {}\r\n\r\n",
+        "GET /counter/watch HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
         node.addr()
     );
     watch.write_all(request.as_bytes()).await.unwrap();

@@ -1,120 +1,62 @@
-//! `#[derive(Message)]`: gives a struct or enum its wire name, version and reply type.
-//!
-//! What the attribute means is documented at `tepui_runtime::Message`.
+//! The macros of `tepui-runtime`: `#[derive(Message)]`, `#[derive(Actor)]`, `#[handlers]` and
+//! `#[routes]`. Each writes what can be written by hand as well; what they mean is documented where
+//! the runtime re-exports them.
+
+mod actor;
+mod handlers;
+mod message;
+mod method;
+mod routes;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
-use quote::quote;
-use syn::{DeriveInput, LitInt, LitStr, Type, parse_macro_input};
-
-#[derive(Default)]
-struct Options {
-    name: Option<LitStr>,
-    version: Option<LitInt>,
-    reply: Option<Type>,
-    local: bool,
-    positional: bool,
-}
-
-impl Options {
-    fn read(input: &DeriveInput) -> syn::Result<Self> {
-        let mut options = Self::default();
-        for attribute in input.attrs.iter().filter(|a| a.path().is_ident("message")) {
-            attribute.parse_nested_meta(|meta| options.take(&meta))?;
-        }
-        Ok(options)
-    }
-
-    fn take(&mut self, meta: &syn::meta::ParseNestedMeta<'_>) -> syn::Result<()> {
-        if meta.path.is_ident("name") {
-            self.name = Some(meta.value()?.parse()?);
-        } else if meta.path.is_ident("version") {
-            self.version = Some(meta.value()?.parse()?);
-        } else if meta.path.is_ident("reply") {
-            self.reply = Some(meta.value()?.parse()?);
-        } else if meta.path.is_ident("local") {
-            self.local = true;
-        } else if meta.path.is_ident("positional") {
-            self.positional = true;
-        } else {
-            return Err(meta.error(
-                "unknown option; write #[message(name = \"acme.Add\", version = 1, reply = u64)], \
-                 #[message(positional)] or #[message(local)]",
-            ));
-        }
-        Ok(())
-    }
-}
+use syn::{DeriveInput, ItemImpl, Path, parse_macro_input, parse_quote};
 
 /// Derives `tepui_runtime::Message` and `actix::Message`.
 #[proc_macro_derive(Message, attributes(message))]
 pub fn derive_message(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand(&input)
+    or_error(message::expand(&input))
+}
+
+/// Derives `actix::Actor` with the runtime's context.
+#[proc_macro_derive(Actor, attributes(actor))]
+pub fn derive_actor(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    or_error(actor::expand(&input))
+}
+
+/// Makes the methods marked `#[on]`, `#[on_exit]` and `#[route]` the actor's handlers.
+#[proc_macro_attribute]
+pub fn handlers(attribute: TokenStream, input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as ItemImpl);
+    or_error(no_arguments("handlers", attribute).and_then(|()| handlers::expand(input)))
+}
+
+/// Makes the methods marked `#[route]` the actor's HTTP routes.
+#[proc_macro_attribute]
+pub fn routes(attribute: TokenStream, input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as ItemImpl);
+    or_error(no_arguments("routes", attribute).and_then(|()| routes::expand(input)))
+}
+
+fn no_arguments(name: &str, attribute: TokenStream) -> syn::Result<()> {
+    let given = proc_macro2::TokenStream::from(attribute);
+    if given.is_empty() {
+        return Ok(());
+    }
+    let why = format!("#[{name}] takes no arguments; mark methods with #[on] and #[route]");
+    Err(syn::Error::new_spanned(given, why))
+}
+
+fn or_error(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    expanded
         .unwrap_or_else(|error| error.to_compile_error())
         .into()
 }
 
-fn expand(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
-    let options = Options::read(input)?;
-    let ident = &input.ident;
-    let (generics, arguments, bounds) = input.generics.split_for_impl();
-    let name = match &options.name {
-        Some(name) => quote!(#name),
-        None => quote!(concat!(module_path!(), "::", stringify!(#ident))),
-    };
-    let version = match &options.version {
-        Some(version) => quote!(#version),
-        None => quote!(1),
-    };
-    let reply = match &options.reply {
-        Some(reply) => quote!(#reply),
-        None => quote!(()),
-    };
-    let codec = codec(&options);
-    Ok(quote! {
-        impl #generics ::tepui_runtime::actix::Message for #ident #arguments #bounds {
-            type Result = #reply;
-        }
-
-        impl #generics ::tepui_runtime::Message for #ident #arguments #bounds {
-            type Reply = #reply;
-            const NAME: &'static str = #name;
-            const VERSION: u16 = #version;
-            #codec
-        }
-    })
-}
-
-fn codec(options: &Options) -> proc_macro2::TokenStream {
-    let error = quote!(::tepui_runtime::message::CodecError);
-    let local_only = quote! {
-        ::core::result::Result::Err(#error::LocalOnly { name: Self::NAME })
-    };
-    let write = match options.positional {
-        true => quote!(::tepui_runtime::message::write_positional),
-        false => quote!(::tepui_runtime::message::write_named),
-    };
-    let (encode, decode, encode_reply, decode_reply) = if options.local {
-        (
-            local_only.clone(),
-            local_only.clone(),
-            local_only.clone(),
-            local_only,
-        )
-    } else {
-        (
-            quote!(#write(self, _out)),
-            quote!(::tepui_runtime::message::from_bytes(_body)),
-            quote!(#write(_reply, _out)),
-            quote!(::tepui_runtime::message::from_bytes(_body)),
-        )
-    };
-    let result = quote!(::core::result::Result);
-    let out = quote!(_out: &mut ::std::vec::Vec<u8>);
-    quote! {
-        fn encode_to(&self, #out) -> #result<(), #error> { #encode }
-        fn decode(_body: &[u8]) -> #result<Self, #error> { #decode }
-        fn encode_reply_to(_reply: &Self::Reply, #out) -> #result<(), #error> { #encode_reply }
-        fn decode_reply(_body: &[u8]) -> #result<Self::Reply, #error> { #decode_reply }
-    }
+/// The crate that the expansions name.
+fn root() -> Path {
+    parse_quote!(::tepui_runtime)
 }

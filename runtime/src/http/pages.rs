@@ -96,7 +96,7 @@ pub(super) fn index(node: &Node, html: bool) -> HttpResponse {
         });
     }
     let mut body = format!(
-        "<p class=lead>{} actors on this node.</p>{}",
+        "<p class=lead>Actors on this node: <a href=\"/__actors__\">{}</a></p>{}",
         node.cells().len(),
         routes_table(&own_routes()),
     );
@@ -177,7 +177,7 @@ pub(super) fn actors(node: &Node, html: bool) -> HttpResponse {
         });
     }
     let mut body = format!(
-        "<p class=lead>{} actors, {dead_letters} dead letters.</p><div class=wide><table><thead><tr>\
+        "<p class=lead>Actors: {}. Dead letters: {dead_letters}.</p><div class=wide><table><thead><tr>\
          <th>Actor<th>Type<th class=n>Mailbox<th class=n>Handled<th class=n>Busy<th class=n>Restarts\
          <th>Last exit<tbody>",
         infos.len()
@@ -194,7 +194,7 @@ fn row(body: &mut String, depth: usize, info: &ActorInfo) {
     let _ = write!(
         body,
         "<tr><td style=\"padding-left:{}em\"><a href=\"{}/help\">{}</a>\
-         <td class=dim>{}<td class=\"n{}\">{} / {}<td class=n>{}<td class=n>{:.3} s<td class=n>{}<td>{}",
+         <td class=dim>{}<td class=\"n{}\">{} / {}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}",
         0.6 + 1.4 * depth.min(12) as f32,
         link(&info.name),
         escape(&info.name),
@@ -203,7 +203,7 @@ fn row(body: &mut String, depth: usize, info: &ActorInfo) {
         info.waiting,
         info.capacity,
         info.handled,
-        info.busy_micros as f64 / 1e6,
+        span(info.busy_micros),
         info.restarts,
         escape(info.last_exit.as_deref().unwrap_or("")),
     );
@@ -228,7 +228,8 @@ pub(super) fn not_found(error: HttpError, there: Vec<String>, html: bool) -> Htt
     }
     let mut body = "<p>There is:<ul>".to_owned();
     for path in &there {
-        let _ = write!(body, "<li><code>{}</code>", escape(path));
+        let code = code(path);
+        let _ = write!(body, "<li>{code}");
     }
     body.push_str("</ul><p><a href=\"/help\">Help</a> describes them.");
     page(&error.error, &body).status(status)
@@ -237,19 +238,15 @@ pub(super) fn not_found(error: HttpError, there: Vec<String>, html: bool) -> Htt
 fn routes_table(routes: &[RouteHelp]) -> String {
     let mut table = "<div class=wide><table><tbody>".to_owned();
     for route in routes {
-        let path = escape(&route.path);
-        let path = match route.method == "GET" && !route.path.contains('{') {
-            true => format!(
-                "<a href=\"{}\">{path}</a>",
-                link(route.path.trim_start_matches('/'))
-            ),
-            false => path,
+        let path = match route.method.as_str() {
+            "GET" => code(&route.path),
+            _ => format!("<code>{}</code>", escape(&route.path)),
         };
         let _ = write!(
             table,
-            "<tr><td class=method>{}<td><code>{path}</code><td>{}",
+            "<tr><td class=method>{}<td>{path}<td>{}",
             escape(&route.method),
-            escape(&route.help).replace('\n', "<br>"),
+            prose(&route.help),
         );
     }
     table.push_str("</table></div>");
@@ -283,6 +280,37 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// A path, and a link where it is one.
+fn code(path: &str) -> String {
+    let text = format!("<code>{}</code>", escape(path));
+    let target = path.strip_prefix("GET ").unwrap_or(path);
+    match target.strip_prefix('/') {
+        Some(target) if !target.contains(['{', ' ']) => {
+            format!("<a href=\"{}\">{text}</a>", link(target))
+        }
+        _ => text,
+    }
+}
+
+/// A doc comment: what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(n, part)| match n % 2 {
+        0 => escape(part).replace('\n', "<br>"),
+        _ => format!("<code>{}</code>", escape(part)),
+    });
+    parts.collect()
+}
+
+/// A time that was worked.
+fn span(micros: u64) -> String {
+    match micros {
+        0..1000 => format!("{micros} µs"),
+        1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        _ => format!("{:.1} s", micros as f64 / 1e6),
+    }
 }
 
 /// A path from the root of the node, with its slashes.
