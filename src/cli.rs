@@ -9,6 +9,7 @@ mod agents;
 pub(crate) mod arguments;
 mod certs;
 mod completions;
+mod drf;
 mod executor;
 mod frameworks;
 mod kill;
@@ -80,6 +81,7 @@ enum Command {
     Roles(roles::Arguments),
     Weights(weights::Arguments),
     Certs(certs::Arguments),
+    Drf(drf::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -147,6 +149,7 @@ impl Command {
             Command::Roles(arguments) => roles::run(arguments).await,
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
+            Command::Drf(arguments) => drf::run(&arguments),
             Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         }
     }

@@ -483,3 +483,37 @@ fn completions_and_help_need_no_cluster() {
         "{help}"
     );
 }
+
+/// The document of docs/allocator.md.
+#[test]
+fn textbook_cases_are_answered() {
+    let page = include_str!("../docs/allocator.md");
+    let document = page.split("$ cat cases.json\n").nth(1);
+    let document = document.and_then(|rest| rest.split("$ tepui").next());
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("cases.json");
+    fs::write(&file, document.expect("the page has an example")).expect("written");
+    let file = file.to_str().expect("a plain path");
+    let answers = output(&["drf", "solve", file]);
+    let answers: Value = serde_json::from_slice(&answers.stdout).expect("an object");
+    let expected = serde_json::json!({
+        "paper": [3, 2], "weighted": ["54/13", "18/13"],
+        "half": { "n1": 240, "n21": 240, "n22": 240 }, "servers": ["5/7", "5/7"],
+        "arrivals": [["1/3"], ["4/9", "4/9"], ["4/9", "4/9", "1/3"]],
+    });
+    assert_eq!(answers, expected);
+    let explained = output(&["drf", "solve", "--explain", "--policy", "mesos", file]);
+    assert!(text(&explained.stderr).contains("user 0 gets a task"));
+
+    fs::write(file, "{\"cases\": [\n{]").expect("written");
+    assert_refused(&["drf", "solve", file], 2, &["cases.json:2:2: "]);
+    let case = r#"{"cases":[{"id":"x","kind":"flat-tasks","capacity":[1],"users":[{}]}]}"#;
+    fs::write(file, case).expect("written");
+    let place = "cases.json: cases[0].users[0]: \"demand\" is missing";
+    assert_refused(&["drf", "solve", file], 2, &[place]);
+    assert_refused(
+        &["drf", "solve", "absent.json"],
+        2,
+        &["absent.json: cannot be read"],
+    );
+}

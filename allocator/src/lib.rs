@@ -57,10 +57,14 @@
 //! ```
 
 pub mod allocator;
+pub mod filling;
 pub mod hierarchical;
 pub mod invariants;
 pub mod minimum;
+pub mod order;
 pub mod share;
+#[cfg(feature = "solve")]
+pub mod solve;
 pub mod sorter;
 
 pub use allocator::{

@@ -1,0 +1,223 @@
+//! Progressive filling: one pool of resources, leaves that want tasks, one task at a time to who is next.
+//!
+//! Owns what is free, what still fits and what is saturated, and tells the [`ShareTree`], which owns the
+//! order. Whether a leaf is blocked is settled for all leaves after each change, O(leaves × L): this
+//! is the exact rule on small clusters, for teaching and for checking faster code.
+//!
+//! | blocked | a leaf that wants no more, or whose next task does not fit |
+//! |---|---|
+//! | saturated | a resource of which nothing is left, or of which no leaf that wants more could take its part |
+
+use crate::{
+    order::{Demand, NodeId, Rescaling, ShareTree},
+    share::Weight,
+};
+
+#[derive(Clone, Debug)]
+struct Leaf<const L: usize> {
+    id: NodeId,
+    demand: Demand<L>,
+    wants: Option<u64>,
+}
+
+/// A pool and its leaves. See the module.
+#[derive(Clone, Debug)]
+pub struct Filling<const L: usize> {
+    tree: ShareTree<L>,
+    free: [u64; L],
+    leaves: Vec<Leaf<L>>,
+}
+
+/// Why a leaf cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLeaf {
+    /// It would get tasks for ever.
+    #[error("a task takes nothing of any resource, and the number of tasks has no limit")]
+    Insatiable,
+}
+
+impl<const L: usize> Filling<L> {
+    /// An empty pool of this capacity.
+    pub fn new(capacity: [u64; L], rescaling: Rescaling) -> Self {
+        Self {
+            tree: ShareTree::new(capacity, rescaling),
+            free: capacity,
+            leaves: Vec::new(),
+        }
+    }
+
+    /// Adds an inner node.
+    pub fn add_inner(&mut self, parent: NodeId, weight: Weight) -> NodeId {
+        self.tree.add_inner(parent, weight)
+    }
+
+    /// Adds a leaf that wants so many tasks; without a number, as many as it can get.
+    ///
+    /// # Errors
+    /// [`BadLeaf`].
+    pub fn add_leaf(
+        &mut self,
+        parent: NodeId,
+        weight: Weight,
+        demand: Demand<L>,
+        wants: Option<u64>,
+    ) -> Result<NodeId, BadLeaf> {
+        if wants.is_none() && demand.iter().all(|&each| each == 0) {
+            return Err(BadLeaf::Insatiable);
+        }
+        let id = self.tree.add_leaf(parent, weight, demand);
+        self.leaves.push(Leaf { id, demand, wants });
+        self.settle();
+        Ok(id)
+    }
+
+    /// Gives one task to who is next; none if nobody can take one.
+    pub fn step(&mut self) -> Option<NodeId> {
+        let next = self.tree.next()?;
+        let leaf = self.leaves.iter().find(|leaf| leaf.id == next);
+        let demand = leaf.expect("the tree's leaves are ours").demand;
+        for (free, each) in self.free.iter_mut().zip(demand) {
+            *free -= each;
+        }
+        self.tree.give(next);
+        self.settle();
+        Some(next)
+    }
+
+    /// Ends a task of a leaf. False if it has none.
+    pub fn end(&mut self, leaf: NodeId) -> bool {
+        let found = self.leaves.iter().find(|other| other.id == leaf);
+        let Some(demand) = found
+            .filter(|_| self.tree.tasks(leaf) > 0)
+            .map(|leaf| leaf.demand)
+        else {
+            return false;
+        };
+        for (free, each) in self.free.iter_mut().zip(demand) {
+            *free += each;
+        }
+        self.tree.take(leaf);
+        self.settle();
+        true
+    }
+
+    /// A leaf's tasks.
+    pub fn tasks(&self, leaf: NodeId) -> u64 {
+        self.tree.tasks(leaf)
+    }
+
+    /// The weighted share by which a node competes with its siblings, in 2^-40.
+    pub fn key(&self, node: NodeId) -> u64 {
+        self.tree.key(node)
+    }
+
+    /// Settles who is blocked and what is saturated.
+    fn settle(&mut self) {
+        let mut takers = [false; L];
+        for leaf in &self.leaves {
+            let wants = leaf
+                .wants
+                .is_none_or(|wants| self.tree.tasks(leaf.id) < wants);
+            let fits = (0..L).all(|j| leaf.demand[j] <= self.free[j]);
+            self.tree.block(leaf.id, !(wants && fits));
+            for (j, taker) in takers.iter_mut().enumerate() {
+                *taker |= wants && leaf.demand[j] > 0 && leaf.demand[j] <= self.free[j];
+            }
+        }
+        let saturated = std::array::from_fn(|j| self.free[j] == 0 || !takers[j]);
+        self.tree.set_saturated(saturated);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Leaves = Vec<NodeId>;
+
+    fn fill<const L: usize>(filling: &mut Filling<L>) {
+        while filling.step().is_some() {}
+    }
+
+    fn tasks<const L: usize>(filling: &Filling<L>, leaves: &Leaves) -> Vec<u64> {
+        leaves.iter().map(|&leaf| filling.tasks(leaf)).collect()
+    }
+
+    fn leaf<const L: usize>(filling: &mut Filling<L>, parent: NodeId, demand: [u64; L]) -> NodeId {
+        filling.add_leaf(parent, Weight::ONE, demand, None).unwrap()
+    }
+
+    //= drf-2011 §4.1
+    #[test]
+    fn the_papers_example_is_picked_in_turns() {
+        let mut filling = Filling::new([9, 18], Rescaling::Hierarchical);
+        let a = leaf(&mut filling, NodeId::ROOT, [1, 4]);
+        let b = leaf(&mut filling, NodeId::ROOT, [3, 1]);
+        let picks: Vec<NodeId> = std::iter::from_fn(|| filling.step()).collect();
+        assert_eq!(picks, [a, b, a, b, a]);
+    }
+
+    //= hdrf-2013 §3
+    #[test]
+    fn a_group_gets_its_half_although_its_weights_are_spread() {
+        let mut filling = Filling::new([480, 480], Rescaling::Hierarchical);
+        let n1 = leaf(&mut filling, NodeId::ROOT, [1, 1]);
+        let n2 = filling.add_inner(NodeId::ROOT, Weight::ONE);
+        let n21 = leaf(&mut filling, n2, [1, 0]);
+        let n22 = leaf(&mut filling, n2, [0, 1]);
+        fill(&mut filling);
+        assert_eq!(tasks(&filling, &vec![n1, n21, n22]), [240, 240, 240]);
+    }
+
+    /// GPU tasks end in turn: with plain sums the CPU of the group starves its GPU leaf.
+    //= hdrf-2013 §3
+    #[test]
+    fn churn_starves_a_leaf_without_rescaling_only() {
+        let run = |rescaling| {
+            let mut filling = Filling::new([10, 10], rescaling);
+            let n1 = leaf(&mut filling, NodeId::ROOT, [0, 1]);
+            let n2 = filling.add_inner(NodeId::ROOT, Weight::ONE);
+            let n21 = leaf(&mut filling, n2, [1, 0]);
+            let n22 = leaf(&mut filling, n2, [0, 1]);
+            fill(&mut filling);
+            for turn in 0..40 {
+                filling.end(if turn % 2 == 0 { n22 } else { n1 });
+                fill(&mut filling);
+            }
+            tasks(&filling, &vec![n1, n21, n22])
+        };
+        assert_eq!(run(Rescaling::Hierarchical), [5, 10, 5]);
+        assert_eq!(run(Rescaling::None), [10, 10, 0]);
+    }
+
+    //= hdrf-2013 §3
+    #[test]
+    fn blocked_nodes_are_not_rescaled() {
+        let mut filling = Filling::new([60, 60], Rescaling::Hierarchical);
+        let n1 = leaf(&mut filling, NodeId::ROOT, [1, 0]);
+        let n2 = leaf(&mut filling, NodeId::ROOT, [1, 0]);
+        let n3 = filling.add_inner(NodeId::ROOT, Weight::ONE);
+        let n31 = leaf(&mut filling, n3, [1, 0]);
+        let n32 = leaf(&mut filling, n3, [0, 1]);
+        let n4 = leaf(&mut filling, NodeId::ROOT, [0, 1]);
+        fill(&mut filling);
+        assert_eq!(
+            tasks(&filling, &vec![n1, n2, n31, n32, n4]),
+            [20, 20, 20, 30, 30]
+        );
+    }
+
+    #[test]
+    fn a_leaf_that_takes_nothing_needs_a_limit() {
+        let mut filling = Filling::new([1], Rescaling::Hierarchical);
+        let add = |filling: &mut Filling<1>, wants| {
+            filling.add_leaf(NodeId::ROOT, Weight::ONE, [0], wants)
+        };
+        assert_eq!(add(&mut filling, None), Err(BadLeaf::Insatiable));
+        let leaf = add(&mut filling, Some(3)).unwrap();
+        fill(&mut filling);
+        assert_eq!(filling.tasks(leaf), 3);
+        assert!(filling.end(leaf));
+        assert!(!filling.end(NodeId::ROOT));
+    }
+}
