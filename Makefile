@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Cases of the fuzzing property tests in `make fuzz`: about a minute on two cores.
 FUZZ_CASES ?= 60000
 
-.PHONY: help tools build test fuzz ui lint docs figures clean
+.PHONY: help tools build test fuzz ui gpu-check lint docs figures clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -29,6 +29,10 @@ fuzz:
 ## make ui        the errors of the macros, as the compiler shows them
 ui:
 	$(CARGO) test --locked -p tepui-runtime --test ui -- --ignored
+
+## make gpu-check on a machine with an NVIDIA GPU: what is told of it beside what nvidia-smi says
+gpu-check:
+	$(CARGO) test --locked -p tepui-isolation --test gpu -- --ignored --nocapture the_driver_and_nvidia_smi
 
 ## make lint      formatting and clippy, warnings denied
 lint:

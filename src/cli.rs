@@ -12,6 +12,7 @@ mod completions;
 mod drf;
 mod executor;
 mod frameworks;
+mod gpus;
 mod kill;
 mod local;
 mod logs;
@@ -82,6 +83,7 @@ enum Command {
     Weights(weights::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
+    Gpus(gpus::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -150,6 +152,7 @@ impl Command {
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),
+            Command::Gpus(arguments) => gpus::run(&arguments),
             Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         }
     }

@@ -517,3 +517,18 @@ fn textbook_cases_are_answered() {
         &["absent.json: cannot be read"],
     );
 }
+
+#[test]
+fn gpus_are_listed_or_their_absence_is_explained() {
+    let output = output(&["gpus", "--json"]);
+    if output.status.success() {
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(found["gpus"].is_array(), "{found}");
+    } else {
+        let error = text(&output.stderr);
+        assert!(
+            error.contains("no NVIDIA driver on this machine"),
+            "{error}"
+        );
+    }
+}

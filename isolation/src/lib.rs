@@ -8,6 +8,7 @@
 //! | question | file |
 //! |---|---|
 //! | what does this machine have to offer? | [`discovery`] |
+//! | which GPUs does it have? | [`gpu`] |
 //! | start a process with its output in files, wait for its end | [`process`] |
 //! | is that still the same process? signal it and nothing else | [`process::identity`] |
 //! | which processes did it leave behind? | [`process::family`] |
@@ -16,6 +17,7 @@
 
 pub mod boot;
 pub mod discovery;
+pub mod gpu;
 pub mod process;
 pub mod sandbox;
 
