@@ -12,8 +12,21 @@ thread_local! {
 /// Restores what was there before.
 pub(crate) struct Guard(Option<Node>);
 
+#[cfg(feature = "testkit")]
+thread_local! {
+    static ENTERED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How often an actor of this thread had its turn.
+#[cfg(feature = "testkit")]
+pub(crate) fn turns() -> u64 {
+    ENTERED.get()
+}
+
 /// Makes `node` the current one until the guard is dropped.
 pub(crate) fn enter(node: &Node) -> Guard {
+    #[cfg(feature = "testkit")]
+    ENTERED.set(ENTERED.get() + 1);
     Guard(CURRENT.with(|current| current.replace(Some(node.clone()))))
 }
 

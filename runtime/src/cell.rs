@@ -228,6 +228,18 @@ impl<A: Actor> Cell<A> {
         self.mailbox.push_wait(envelope).await.map_err(returned)
     }
 
+    /// The reply to an asker here, as a test's filters let it through; waits for ever if they keep it.
+    pub(crate) async fn filter_reply<M: Message>(&self, reply: M::Reply) -> M::Reply {
+        #[cfg(feature = "testkit")]
+        if let Some(filters) = &self.filters {
+            return match filters.reply::<M>(&self.pid, reply).await {
+                Some(reply) => reply,
+                None => std::future::pending().await,
+            };
+        }
+        reply
+    }
+
     #[cfg(feature = "testkit")]
     fn filter<M: Message>(&self, letter: Letter<M>) -> Option<Letter<M>>
     where

@@ -1,22 +1,43 @@
-//! Message filters for tests: observe, drop, delay or duplicate messages by type and receiver.
+//! Message filters for tests: await, drop, delay, duplicate, replace or answer messages by type and
+//! receiver.
 //!
-//! A filter sees a message where it is sent with its type known, before mailbox and network. A trace
-//! ([`Filters::trace`]) sees all of them, and again where they are handled.
+//! A filter sees a message where it is sent with its type known, before mailbox and network, and a
+//! reply where the asker takes it. The runtime's own [`Exited`](crate::Exited) is a message like any
+//! other, seen where it would enter its receiver's mailbox. All that only watches sees every message;
+//! of the filters that change something, the oldest in force applies. A trace ([`Filters::trace`])
+//! sees all messages, and again where they are handled.
+//!
+//! ```text
+//!  tell, ask --> watchers(sent) --> rule? --> mailbox or network --> watchers(handled) --> handler
+//!                                                                                            |
+//!      asker <------------------------------ rule on replies? <------------------------------+
+//! ```
+//! The words of tests are in `filter/rules.rs`, what they do in `filter/action.rs`, what comes of
+//! watching in `filter/seen.rs`.
+
+mod action;
+mod exits;
+mod rules;
+mod seen;
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     collections::BTreeMap,
     fmt,
-    marker::PhantomData,
+    panic::Location,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+pub use rules::{FilterHandle, Rules, Scoped};
+pub use seen::{Awaited, Observed};
 
+use self::{
+    action::{Action, OnReply, Rule, Stage},
+    seen::Watcher,
+};
 use crate::{
-    AnyPid, Message, Node, NodeAddr, ambient,
-    node::{Inner, remote::RemoteReply, spawn_task},
+    AnyPid, Exited, Message, Node, NodeAddr, ambient,
+    node::{Inner, monitors::Watcher as ExitWatcher, remote::RemoteReply, spawn_task},
     reliable::Reliable,
     rt::envelope::{Letter, Reply},
 };
@@ -28,9 +49,23 @@ pub struct Filters(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     rules: BTreeMap<u64, Rule>,
+    watchers: BTreeMap<u64, Watcher>,
     next: u64,
     nodes: BTreeMap<NodeAddr, Weak<Inner>>,
     trace: Option<Trace>,
+    spawned: Spawned,
+    /// Messages that a filter could not deliver later, in words.
+    lost: Vec<String>,
+}
+
+/// Entries of [`Spawned`] from which on it looks for the dead.
+const SPAWNED_MIN: usize = 4_096;
+
+/// Where actors were spawned; the dead are forgotten now and then.
+#[derive(Default)]
+struct Spawned {
+    at: BTreeMap<AnyPid, &'static Location<'static>>,
+    prune_at: usize,
 }
 
 /// Called with everything that happens to messages, in order.
@@ -61,78 +96,21 @@ pub enum Traced<'a> {
     },
 }
 
-struct Rule {
-    name: &'static str,
-    to: Option<AnyPid>,
-    action: Action,
-    left: usize,
-}
-
-#[derive(Clone)]
-enum Action {
-    Drop,
-    Delay(Duration),
-    Duplicate,
-    Observe(Arc<Mutex<Vec<Vec<u8>>>>),
-}
-
-/// A filter in force; [`Rules::lift`] ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilterHandle(u64);
-
-/// Messages of type `M` that a filter saw.
-pub struct Observed<M> {
-    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
-    messages: PhantomData<M>,
-}
-
-impl<M: Message> Observed<M> {
-    /// The messages so far, oldest first.
-    ///
-    /// # Panics
-    /// When `M` does not survive its own encoding.
-    pub fn messages(&self) -> Vec<M> {
-        let bodies = lock(&self.bodies);
-        bodies
-            .iter()
-            .map(|body| M::decode(body).expect("a message decodes"))
-            .collect()
-    }
-
-    /// How many so far.
-    pub fn count(&self) -> usize {
-        lock(&self.bodies).len()
-    }
-}
-
 impl fmt::Debug for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Filters({} in force)", lock(&self.0).rules.len())
     }
 }
 
-/// Sets filters for messages to one receiver, or to all.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    filters: Filters,
-    to: Option<AnyPid>,
-}
-
 impl Filters {
     /// Filters for messages to anybody.
     pub fn any(&self) -> Rules {
-        Rules {
-            filters: self.clone(),
-            to: None,
-        }
+        Rules::new(self.clone(), None)
     }
 
     /// Filters for messages to `pid`, whichever incarnation.
     pub fn to(&self, pid: &AnyPid) -> Rules {
-        Rules {
-            filters: self.clone(),
-            to: Some(pid.any_incarnation()),
-        }
+        Rules::new(self.clone(), Some(pid.any_incarnation()))
     }
 
     /// Has `trace` called with everything that happens to messages from now on. It must not send any.
@@ -140,8 +118,52 @@ impl Filters {
         lock(&self.0).trace = Some(trace);
     }
 
+    /// Ends all filters. Those who await a message wait on.
+    pub fn lift_all(&self) {
+        lock(&self.0).rules.clear();
+    }
+
     fn tracing(&self) -> Option<Trace> {
         lock(&self.0).trace.clone()
+    }
+
+    /// A node that these filters are for.
+    pub(crate) fn know(&self, node: &Node) {
+        let weak = Arc::downgrade(&node.inner);
+        lock(&self.0).nodes.insert(node.addr().clone(), weak);
+    }
+
+    /// The nodes that these filters are for, as far as they live, in order of address.
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        let nodes: Vec<_> = lock(&self.0).nodes.values().cloned().collect();
+        let alive = nodes.into_iter().filter_map(|node| node.upgrade());
+        alive.map(|inner| Node { inner }).collect()
+    }
+
+    /// An actor was spawned by the code at `at`.
+    pub(crate) fn spawned(&self, pid: &AnyPid, at: &'static Location<'static>) {
+        let full = {
+            let spawned = &lock(&self.0).spawned;
+            spawned.at.len() > spawned.prune_at.max(SPAWNED_MIN)
+        };
+        if full {
+            let nodes = self.nodes();
+            let alive = |pid: &AnyPid| nodes.iter().any(|node| node.cell(pid).is_some());
+            let mut state = lock(&self.0);
+            state.spawned.at.retain(|pid, _| alive(pid));
+            state.spawned.prune_at = 2 * state.spawned.at.len();
+        }
+        lock(&self.0).spawned.at.insert(pid.clone(), at);
+    }
+
+    /// Where `pid` was spawned.
+    pub(crate) fn spawned_at(&self, pid: &AnyPid) -> Option<&'static Location<'static>> {
+        lock(&self.0).spawned.at.get(pid).copied()
+    }
+
+    /// What filters were to deliver later, and could not.
+    pub(crate) fn lost(&self) -> Vec<String> {
+        lock(&self.0).lost.clone()
     }
 
     /// The handler of `by` is called.
@@ -151,97 +173,109 @@ impl Filters {
         name: &'static str,
         body: impl FnOnce() -> Option<Vec<u8>>,
     ) {
-        if let Some(trace) = self.tracing() {
-            let body = body();
-            trace(&Traced::Handled {
-                by,
-                name,
-                body: body.as_deref(),
-            });
+        let trace = self.tracing();
+        if trace.is_none() && lock(&self.0).watchers.is_empty() {
+            return;
         }
+        let body = body();
+        if let Some(trace) = trace {
+            let body = body.as_deref();
+            trace(&Traced::Handled { by, name, body });
+        }
+        self.show(Stage::Handle, name, by, || body.clone());
     }
 
     fn sent<M: Message>(&self, to: &AnyPid, message: &M) {
-        let Some(trace) = self.tracing() else { return };
-        let (node, body) = (ambient::current(), message.encode().ok());
-        let from = node.as_ref().map(Node::addr);
-        trace(&Traced::Sent {
-            from,
-            to,
-            name: M::NAME,
-            body: body.as_deref(),
-        });
+        if let Some(trace) = self.tracing() {
+            let (node, body) = (ambient::current(), message.encode().ok());
+            let from = node.as_ref().map(Node::addr);
+            let (name, body) = (M::NAME, body.as_deref());
+            trace(&Traced::Sent {
+                from,
+                to,
+                name,
+                body,
+            });
+        }
+        self.show(Stage::Send, M::NAME, to, || message.encode().ok());
     }
 
-    pub(crate) fn know(&self, node: &Node) {
-        lock(&self.0)
-            .nodes
-            .insert(node.addr().clone(), Arc::downgrade(&node.inner));
+    /// Shows a message to those who watch for it.
+    fn show(&self, stage: Stage, name: &str, to: &AnyPid, body: impl FnOnce() -> Option<Vec<u8>>) {
+        let mut state = lock(&self.0);
+        let meant = |watcher: &Watcher| watcher.wants(stage, name, to);
+        if state.watchers.values().any(meant) {
+            let body = body();
+            state
+                .watchers
+                .retain(|_, watcher| !watcher.wants(stage, name, to) || watcher.take(&body));
+        }
+    }
+
+    /// What is to become of a message, if not the ordinary; counts down the rule.
+    fn decide<M: Message>(&self, stage: Stage, to: &AnyPid, message: &M) -> Option<Action<M>> {
+        let candidates: Vec<_> = {
+            let state = lock(&self.0);
+            let meant = |rule: &&Rule| rule.is_for(TypeId::of::<M>(), stage, to);
+            state.rules.values().filter(meant).cloned().collect()
+        };
+        // Predicates are the test's own code: not called while the filters are locked.
+        let rule = candidates.into_iter().find(|rule| rule.wants(message))?;
+        let action = rule.action::<M>();
+        let mut state = lock(&self.0);
+        let kept = state.rules.get_mut(&rule.id)?;
+        kept.left = kept.left.saturating_sub(1);
+        *lock(&kept.hits) += 1;
+        if kept.left == 0 {
+            state.rules.remove(&rule.id);
+        }
+        Some(action)
     }
 
     /// The letter, unless a filter keeps it.
-    pub(crate) fn pass<M: Message>(&self, to: &AnyPid, letter: Letter<M>) -> Option<Letter<M>> {
+    pub(crate) fn pass<M: Message>(&self, to: &AnyPid, mut letter: Letter<M>) -> Option<Letter<M>> {
         self.sent(to, &letter.message);
-        match self.decide(M::NAME, to) {
-            None => Some(letter),
-            Some(Action::Drop) => {
+        let Some(action) = self.decide::<M>(Stage::Send, to, &letter.message) else {
+            return Some(letter);
+        };
+        match action {
+            Action::Drop => {
                 // An asker waits for its deadline, as if the network had lost the question.
                 std::mem::forget(letter.reply);
                 None
             }
-            Some(Action::Observe(bodies)) => {
-                let body = letter
-                    .message
-                    .encode()
-                    .expect("an observed message encodes");
-                lock(&bodies).push(body);
+            Action::Replace(by) => {
+                letter.message = by(letter.message);
                 Some(letter)
             }
-            Some(Action::Duplicate) => {
-                let body = letter
-                    .message
-                    .encode()
-                    .expect("a duplicated message encodes");
-                let message = M::decode(&body).expect("a message decodes");
-                self.redeliver(
-                    to,
-                    Box::new(Letter {
-                        message,
-                        reply: Reply::Nowhere,
-                    }),
-                );
+            Action::Answer(answer) => {
+                let reply = answer(letter.message);
+                if let Reply::Here(sender) = letter.reply {
+                    // The asker may have given up.
+                    let _ = sender.send(reply);
+                }
+                None
+            }
+            Action::Duplicate => {
+                let (message, reply) = (copy(&letter.message), Reply::Nowhere);
+                self.redeliver(to, Letter { message, reply });
                 Some(letter)
             }
-            Some(Action::Delay(by)) => {
+            Action::Delay(by) => {
                 let (filters, to) = (self.clone(), to.clone());
-                let at = Instant::now() + by;
                 spawn_task(async move {
-                    sleep_until(at).await;
-                    filters.redeliver(&to, Box::new(letter));
+                    action::pause(by).await;
+                    filters.redeliver(&to, letter);
                 });
                 None
             }
         }
     }
 
-    fn decide(&self, name: &str, to: &AnyPid) -> Option<Action> {
-        let mut state = lock(&self.0);
-        let meant = |rule: &Rule| {
-            let receiver = rule.to.as_ref();
-            rule.name == name && receiver.is_none_or(|pid| *pid == to.any_incarnation())
-        };
-        let (&id, rule) = state.rules.iter_mut().find(|(_, rule)| meant(rule))?;
-        let action = rule.action.clone();
-        rule.left = rule.left.saturating_sub(1);
-        if rule.left == 0 {
-            state.rules.remove(&id);
-        }
-        Some(action)
-    }
-
     /// Puts a letter straight into the receiver's mailbox.
-    fn redeliver(&self, to: &AnyPid, letter: Box<dyn Any + Send>) {
+    fn redeliver<M: Message>(&self, to: &AnyPid, letter: Letter<M>) {
         let node = lock(&self.0).nodes.get(to.node()).and_then(Weak::upgrade);
+        let letter: Box<dyn Any + Send> = Box::new(letter);
         let letter = match letter.downcast::<Letter<Reliable>>() {
             Ok(reliable) => {
                 let node = node.map(|inner| Node { inner });
@@ -255,65 +289,82 @@ impl Filters {
             Err(letter) => letter,
         };
         let cell = node.and_then(|inner| Node { inner }.cell(to));
-        if let Some(cell) = cell {
-            let _ = cell.post_any(letter);
+        // A receiver that has ended is what a late message may find.
+        let Some(cell) = cell else { return };
+        if let Err((reason, _)) = cell.post_any(letter) {
+            let name = M::NAME;
+            let lost = format!("a filter could not deliver {name} to {to} later: {reason}");
+            lock(&self.0).lost.push(lost);
+        }
+    }
+
+    /// The reply of `of` to a question of type `M`, as the asker is to get it; `None`: never.
+    pub(crate) async fn reply<M: Message>(&self, of: &AnyPid, reply: M::Reply) -> Option<M::Reply> {
+        let on_reply = {
+            let mut state = lock(&self.0);
+            let meant = |rule: &Rule| rule.is_for(TypeId::of::<M>(), Stage::Reply, of);
+            let found = state.rules.iter_mut().find(|(_, rule)| meant(rule));
+            let Some((&id, rule)) = found else {
+                return Some(reply);
+            };
+            let on_reply = rule.on_reply::<M>();
+            rule.left = rule.left.saturating_sub(1);
+            *lock(&rule.hits) += 1;
+            if rule.left == 0 {
+                state.rules.remove(&id);
+            }
+            on_reply
+        };
+        match on_reply {
+            OnReply::Drop => None,
+            OnReply::Replace(by) => Some(by(reply)),
+            OnReply::Delay(by) => {
+                action::pause(by).await;
+                Some(reply)
+            }
+        }
+    }
+
+    /// The watcher of an exit and the notice for it, unless a filter keeps them.
+    pub(crate) fn exit(
+        &self,
+        node: &Node,
+        watcher: ExitWatcher,
+        exited: Exited,
+    ) -> Option<(ExitWatcher, Exited)> {
+        let Some(to) = exits::receiver(&watcher) else {
+            return Some((watcher, exited));
+        };
+        self.show(Stage::Send, Exited::NAME, &to, || exited.encode().ok());
+        match self.decide::<Exited>(Stage::Send, &to, &exited) {
+            None | Some(Action::Answer(_)) => Some((watcher, exited)),
+            Some(Action::Drop) => None,
+            Some(Action::Replace(by)) => Some((watcher, by(exited))),
+            Some(Action::Duplicate) => {
+                exits::tell(&watcher, exited.clone());
+                Some((watcher, exited))
+            }
+            Some(Action::Delay(by)) => {
+                // Keeps the node, as a notice under way does.
+                let node = node.clone();
+                spawn_task(async move {
+                    action::pause(by).await;
+                    exits::tell(&watcher, exited);
+                    drop(node);
+                });
+                None
+            }
         }
     }
 }
 
-impl Rules {
-    /// Drops all messages of type `M` from now on.
-    pub fn drop_all<M: Message>(&self) -> FilterHandle {
-        self.set::<M>(Action::Drop, usize::MAX)
-    }
-
-    /// Drops the next `count` messages of type `M`.
-    pub fn drop_next<M: Message>(&self, count: usize) -> FilterHandle {
-        self.set::<M>(Action::Drop, count)
-    }
-
-    /// Holds messages of type `M` back for a while; those sent later may overtake them.
-    pub fn delay<M: Message>(&self, by: Duration) -> FilterHandle {
-        self.set::<M>(Action::Delay(by), usize::MAX)
-    }
-
-    /// Delivers the next `count` messages of type `M` twice.
-    pub fn duplicate<M: Message>(&self, count: usize) -> FilterHandle {
-        self.set::<M>(Action::Duplicate, count)
-    }
-
-    /// Collects messages of type `M`, which are delivered all the same.
-    pub fn observe<M: Message>(&self) -> Observed<M> {
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        self.set::<M>(Action::Observe(bodies.clone()), usize::MAX);
-        Observed {
-            bodies,
-            messages: PhantomData,
-        }
-    }
-
-    /// Ends a filter.
-    pub fn lift(&self, handle: FilterHandle) {
-        lock(&self.filters.0).rules.remove(&handle.0);
-    }
-
-    fn set<M: Message>(&self, action: Action, left: usize) -> FilterHandle {
-        let mut state = lock(&self.filters.0);
-        let id = state.next;
-        state.next += 1;
-        state.rules.insert(
-            id,
-            Rule {
-                name: M::NAME,
-                to: self.to.clone(),
-                action,
-                left,
-            },
-        );
-        FilterHandle(id)
-    }
+/// A copy by way of the wire.
+fn copy<M: Message>(message: &M) -> M {
+    let body = message.encode();
+    let body = body.unwrap_or_else(|error| panic!("{} cannot be duplicated: {error}", M::NAME));
+    M::decode(&body).expect("a message decodes")
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

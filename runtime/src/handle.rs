@@ -119,9 +119,10 @@ impl<A: Actor> Pid<A> {
         let asking = async {
             let posted = cell.post_wait(letter).await;
             posted.map_err(|(reason, _)| undeliverable(&self.any, reason))?;
-            receiver.await.map_err(|_| AskError::NoReply {
+            let reply = receiver.await.map_err(|_| AskError::NoReply {
                 pid: self.any.clone(),
-            })
+            })?;
+            Ok(cell.filter_reply::<M>(reply).await)
         };
         let late = |_| AskError::Timeout {
             pid: self.any.clone(),

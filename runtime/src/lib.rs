@@ -63,6 +63,9 @@ pub use supervision::Supervision;
 /// these [`SpawnOptions`], for [`Node::spawn_as`]; the policies are `wait`, `fail`, `drop-newest`,
 /// `drop-oldest` and `stop-actor` (see [`Overflow`]).
 pub use tepui_runtime_macros::Actor;
+#[cfg(feature = "testkit")]
+#[doc(hidden)]
+pub use tepui_runtime_macros::facade_test;
 /// Makes methods an actor's handlers.
 ///
 /// | method | handles |
@@ -125,6 +128,24 @@ pub use tepui_runtime_macros::handlers;
 /// }
 /// ```
 pub use tepui_runtime_macros::routes;
+/// Runs an async test on the paused clock of a [`TestKit`](testkit::TestKit): feature `testkit`.
+///
+/// `#[tepui_runtime::test]` is for `async fn name(kit: TestKit)`, which may return a `Result`.
+/// `#[tepui_runtime::test(seed = 7)]` says the seed (0), `#[tepui_runtime::test(seeds = 0..32)]` runs
+/// the test with each. A failing run prints its seed and the command that repeats it alone.
+///
+/// ```
+/// use tepui_runtime::testkit::TestKit;
+///
+/// #[tepui_runtime::test(seeds = 0..8)]
+/// async fn nothing_happens(kit: TestKit) {
+///     let node = kit.node("a").await;
+///     kit.settle().await;
+///     assert!(node.actors().is_empty());
+/// }
+/// ```
+#[cfg(feature = "testkit")]
+pub use tepui_runtime_macros::test;
 
 /// What an actor's source file needs.
 pub mod prelude {

@@ -92,14 +92,21 @@ pub(crate) struct Inner {
 
 /// The node's time: a start, and what has passed since on tokio's clock, which tests and the
 /// simulation drive.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Clock {
     start_micros: u64,
     started: Instant,
+    /// A test's clock, which may be wrong.
+    #[cfg(feature = "testkit")]
+    wall: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 impl Clock {
     fn now(&self) -> u64 {
+        #[cfg(feature = "testkit")]
+        if let Some(wall) = &self.wall {
+            return wall();
+        }
         let passed = self.started.elapsed().as_micros();
         self.start_micros
             .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))

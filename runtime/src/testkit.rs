@@ -4,6 +4,16 @@
 //! waits for something else. [`TestKit::advance`] runs everything that happens in a span, each at
 //! its time; [`TestKit::settle`] returns when nothing can run without time moving.
 //!
+//! When a test ends its nodes are shut down. An actor that outlives that fails the test, as does a
+//! test that has not ended after a day on its clock.
+//!
+//! | to learn | read |
+//! |---|---|
+//! | `#[tepui_runtime::test]`, seeds | [`test`](macro@crate::test), [`Runs`] |
+//! | time | [`Clock`] |
+//! | awaiting, losing and changing messages | [`Rules`] |
+//! | several nodes in a network with faults | [`sim`] |
+//!
 //! ```
 //! use std::time::Duration;
 //! use tepui_runtime::{prelude::*, testkit};
@@ -33,86 +43,77 @@
 //! });
 //! ```
 
+mod clock;
+mod leaks;
+mod runs;
+pub mod sim;
+
 use std::{
-    future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{
-    runtime::Builder,
-    sync::{Notify, oneshot},
-    task::LocalSet,
-    time::Instant,
-};
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::{task::LocalSet, time::timeout};
 
+pub use self::{
+    clock::{Clock, EPOCH_MICROS},
+    runs::{Outcome, Runs},
+    sim::until_killed,
+};
 use crate::{
-    Node, NodeAddr,
-    filter::{Filters, Rules},
+    Message, Node, NodeAddr, NodeBuilder,
+    filter::{Awaited, Filters, Rules},
     pid::AnyPid,
     transport::MemoryNetwork,
 };
 
-/// What a test holds.
+/// How long a test may take on its own clock.
+const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a test holds; clones are the same kit.
 #[derive(Clone)]
 pub struct TestKit {
     network: MemoryNetwork,
     filters: Filters,
-    idle: Arc<Idle>,
+    clock: Clock,
     seed: u64,
-    /// Clock and incarnations of nodes go on from here, so that a restarted node is newer.
-    started: Instant,
     nodes: Arc<AtomicU64>,
-}
-
-/// Where nodes' clocks start, in microseconds since the Unix epoch: 2000-01-01.
-const EPOCH_MICROS: u64 = 946_684_800_000_000;
-
-/// Those waiting for the thread to run out of work.
-#[derive(Default)]
-struct Idle(Mutex<Vec<oneshot::Sender<()>>>);
-
-impl Idle {
-    fn wake(&self) {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for sender in waiting {
-            let _ = sender.send(());
-        }
-    }
+    leaks_allowed: Arc<AtomicBool>,
 }
 
 /// Runs a test with seed 0.
-pub fn run(test: impl AsyncFnOnce(TestKit)) {
-    run_seeded(0, test);
+///
+/// # Panics
+/// As [`run_seeded`].
+pub fn run<T>(test: impl AsyncFnOnce(TestKit) -> T) -> T {
+    run_seeded(0, test)
 }
 
 /// Runs a test whose nodes draw their random numbers from `seed`.
 ///
 /// # Panics
-/// When the test does.
-pub fn run_seeded(seed: u64, test: impl AsyncFnOnce(TestKit)) {
-    let idle = Arc::new(Idle::default());
-    let wake = idle.clone();
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .on_thread_park(move || wake.wake())
-        .build()
-        .expect("a runtime without I/O starts");
+/// When the test does, when it does not end within a day on its clock, or when actors outlive it.
+pub fn run_seeded<T>(seed: u64, test: impl AsyncFnOnce(TestKit) -> T) -> T {
+    let (runtime, idle) = clock::runtime();
     LocalSet::new().block_on(&runtime, async move {
         let kit = TestKit {
             network: MemoryNetwork::new(),
             filters: Filters::default(),
-            idle,
+            clock: Clock::new(idle),
             seed,
-            started: Instant::now(),
             nodes: Arc::default(),
+            leaks_allowed: Arc::default(),
         };
-        test(kit).await;
-    });
+        let Ok(result) = timeout(LIMIT, test(kit.clone())).await else {
+            panic!("the test has not ended after {LIMIT:?} on its clock");
+        };
+        kit.end().await;
+        result
+    })
 }
 
 impl TestKit {
@@ -121,41 +122,49 @@ impl TestKit {
     /// # Panics
     /// When a node of that name runs.
     pub async fn node(&self, name: &str) -> Node {
+        self.builder(name).start().await.expect("the name is free")
+    }
+
+    /// The node of that name before it starts, to set more options.
+    pub fn builder(&self, name: &str) -> NodeBuilder {
         let count = self.nodes.fetch_add(1, Ordering::Relaxed);
-        let node = Node::builder(addr(name))
+        Node::builder(addr(name))
             .local()
             .transport(self.network.transport())
             .seed(self.seed.wrapping_add(count))
+            // A node that starts again in the same moment is newer all the same.
             .start_time(self.now() + count)
-            .filters(self.filters.clone());
-        node.start().await.expect("the name is free")
+            .filters(self.filters.clone())
+    }
+
+    /// What decides everything that is random in the test.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A generator for the test itself, from its seed.
+    pub fn rng(&self) -> StdRng {
+        StdRng::seed_from_u64(self.seed ^ 0x7465_7075_6920_6b69)
+    }
+
+    /// The test's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Microseconds since the Unix epoch, on the test's clock.
     pub fn now(&self) -> u64 {
-        EPOCH_MICROS + u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        self.clock.now()
     }
 
-    /// Lets `span` pass: timers fire in their order, each at its time.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the paused clock jumps; nobody waits"
-    )]
+    /// Lets `span` pass, as [`Clock::advance`].
     pub async fn advance(&self, span: Duration) {
-        self.settle().await;
-        tokio::time::sleep(span).await;
-        self.settle().await;
+        self.clock.advance(span).await;
     }
 
-    /// Waits until no task can run before time moves: all messages in flight are handled.
+    /// Waits until nothing can happen before time moves, as [`Clock::settle`].
     pub async fn settle(&self) {
-        let (sender, receiver) = oneshot::channel();
-        self.idle
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
-        let _ = receiver.await;
+        self.clock.settle().await;
     }
 
     /// Filters for messages to anybody.
@@ -166,6 +175,22 @@ impl TestKit {
     /// Filters for messages to `pid`.
     pub fn filter_to(&self, pid: &AnyPid) -> Rules {
         self.filters.to(pid)
+    }
+
+    /// The filters of all nodes of the test.
+    pub fn filters(&self) -> &Filters {
+        &self.filters
+    }
+
+    /// Resolves with the next message of type `M` that `to` handles from now on, when its handler is
+    /// about to be called. See also [`Rules::await_sent`].
+    pub fn await_next<M: Message>(&self, to: &AnyPid) -> Awaited<M> {
+        self.filter_to(to).await_handled()
+    }
+
+    /// Lets actors outlive the test, whose nodes are not shut down then.
+    pub fn allow_leaks(&self) {
+        self.leaks_allowed.store(true, Ordering::Relaxed);
     }
 
     /// Cuts two nodes off from each other.
@@ -182,22 +207,15 @@ impl TestKit {
     pub fn reset(&self, a: &Node, b: &Node) {
         self.network.reset(a.addr(), b.addr());
     }
-}
 
-/// Runs the software of a simulated host, and drops all that it has as soon as `killed` says so; then
-/// waits for the host's crash.
-///
-/// A crash alone is not the same twice: tokio drops the tasks of a runtime in an order that depends
-/// on how many tasks other runtimes had before, and so the connections that a simulation sees close.
-pub async fn until_killed<T>(killed: &Notify, software: impl Future<Output = T>) -> T {
-    let tasks = LocalSet::new();
-    tokio::select! {
-        biased;
-        () = killed.notified() => {}
-        output = tasks.run_until(software) => return output,
+    async fn end(&self) {
+        self.clock.pause();
+        if !self.leaks_allowed.load(Ordering::Relaxed)
+            && let Err(leaks) = leaks::shut_down(&self.filters).await
+        {
+            panic!("{leaks}");
+        }
     }
-    drop(tasks);
-    std::future::pending().await
 }
 
 /// The address of the node of that name.

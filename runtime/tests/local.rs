@@ -462,7 +462,7 @@ fn filters_drop_observe_delay_and_duplicate() {
         assert_eq!(counter.ask(Add(0), SECOND).await, Ok(0));
         let late = kit.filter_to(counter.as_any()).delay::<Add>(3 * SECOND);
         counter.tell(Add(1)).unwrap();
-        kit.filter().lift(late);
+        late.lift();
         assert_eq!(counter.ask(Add(0), SECOND).await, Ok(0));
         kit.advance(3 * SECOND).await;
         assert_eq!(counter.ask(Add(0), SECOND).await, Ok(1));

@@ -85,7 +85,7 @@ impl World {
             5 => {
                 let lost = self.kit.filter().drop_next::<Accept>(1);
                 self.kit.advance(span).await;
-                self.kit.filter().lift(lost);
+                lost.lift();
                 self.kit.reset(&self.node, &self.master_node);
             }
             2 => self.restart_master(span).await,

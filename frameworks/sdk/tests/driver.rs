@@ -163,7 +163,7 @@ fn a_lost_acknowledgement_is_made_good_without_a_second_callback() {
             (bench.acknowledgements(), bench.master.unacknowledged()),
             (0, 1)
         );
-        bench.kit.filter().lift(lost);
+        lost.lift();
         bench.kit.advance(11 * SECOND).await;
         assert_eq!(
             (bench.acknowledgements(), bench.master.unacknowledged()),

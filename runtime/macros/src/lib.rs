@@ -1,5 +1,5 @@
-//! The macros of `tepui-runtime`: `#[derive(Message)]`, `#[derive(Actor)]`, `#[handlers]` and
-//! `#[routes]`. Each writes what can be written by hand as well; what they mean is documented where
+//! The macros of `tepui-runtime`: `#[derive(Message)]`, `#[derive(Actor)]`, `#[handlers]`,
+//! `#[routes]` and `#[test]`. Each writes what can be written by hand as well; what they mean is documented where
 //! the runtime re-exports them.
 
 mod actor;
@@ -7,6 +7,7 @@ mod handlers;
 mod message;
 mod method;
 mod routes;
+mod test;
 #[cfg(test)]
 mod tests;
 
@@ -59,4 +60,23 @@ fn or_error(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
 /// The crate that the expansions name.
 fn root() -> Path {
     parse_quote!(::tepui_runtime)
+}
+
+/// `#[tepui_runtime::test]`.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand_test(options, function, &root())
+}
+
+/// The same, as the facade has it: `#[tepui::test]`.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn facade_test(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand_test(options, function, &parse_quote!(::tepui::runtime))
+}
+
+fn expand_test(options: TokenStream, function: TokenStream, runtime: &Path) -> TokenStream {
+    let options = parse_macro_input!(options as test::Options);
+    let function = parse_macro_input!(function as syn::ItemFn);
+    or_error(test::expand(&options, &function, runtime))
 }

@@ -119,31 +119,50 @@ impl Node {
         };
         self.post(pid, letter)
             .map_err(|(reason, _)| undeliverable(pid, reason))?;
-        receiver
+        let reply = receiver
             .await
-            .map_err(|_| AskError::NoReply { pid: pid.clone() })
+            .map_err(|_| AskError::NoReply { pid: pid.clone() })?;
+        Ok(self.filter_reply::<M>(pid, reply).await)
+    }
+
+    /// The reply, as a test's filters let it through; waits for ever if they keep it.
+    async fn filter_reply<M: Message>(&self, _pid: &AnyPid, reply: M::Reply) -> M::Reply {
+        #[cfg(feature = "testkit")]
+        if let Some(filters) = &self.inner.filters {
+            return match filters.reply::<M>(_pid, reply).await {
+                Some(reply) => reply,
+                None => std::future::pending().await,
+            };
+        }
+        reply
     }
 
     async fn ask_afar<M: Message>(&self, pid: &AnyPid, message: M) -> Result<M::Reply, AskError> {
         let (id, receiver) = self.inner.asks.open(pid.node());
         let _forget = Forget(&self.inner.asks, id);
         #[cfg(feature = "testkit")]
-        let message = match self.filter(
-            pid,
-            Letter {
-                message,
-                reply: Reply::Nowhere,
-            },
-        ) {
-            Some(letter) => letter.message,
-            None => return std::future::pending().await,
+        let message = {
+            let (sender, kept) = oneshot::channel();
+            let reply = Reply::Here(sender);
+            match self.filter(pid, Letter { message, reply }) {
+                Some(letter) => letter.message,
+                // A filter answers, now or when it delivers the question.
+                None => {
+                    return kept
+                        .await
+                        .map_err(|_| AskError::NoReply { pid: pid.clone() });
+                }
+            }
         };
         let parcel = parcel(pid, &message).map_err(|reason| undeliverable(pid, reason))?;
         let sent = self.inner.links.send(pid.node(), Frame::Ask { id, parcel });
         sent.map_err(|refused| undeliverable(pid, super::refusal(refused)))?;
         match receiver.await {
-            Ok(Answer::Reply(body)) => M::decode_reply(&body)
-                .map_err(|error| undeliverable(pid, Undeliverable::from(error))),
+            Ok(Answer::Reply(body)) => {
+                let reply = M::decode_reply(&body)
+                    .map_err(|error| undeliverable(pid, Undeliverable::from(error)))?;
+                Ok(self.filter_reply::<M>(pid, reply).await)
+            }
             Ok(Answer::Refused(Some(reason))) => Err(undeliverable(pid, reason)),
             Ok(Answer::Refused(None)) | Err(_) => Err(AskError::NoReply { pid: pid.clone() }),
             Ok(Answer::Lost(problem)) => Err(AskError::Unreachable {

@@ -50,6 +50,8 @@ pub struct NodeBuilder {
     http: (HttpAccess, HttpLimits),
     #[cfg(feature = "testkit")]
     filters: Option<crate::filter::Filters>,
+    #[cfg(feature = "testkit")]
+    wall_clock: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 impl NodeBuilder {
@@ -67,6 +69,8 @@ impl NodeBuilder {
             http: Default::default(),
             #[cfg(feature = "testkit")]
             filters: None,
+            #[cfg(feature = "testkit")]
+            wall_clock: None,
         }
     }
 
@@ -139,6 +143,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Has `clock` tell the time of day, in microseconds since the Unix epoch, in place of a start and
+    /// what has passed since: a clock that is wrong, or steps. Timers do not follow it.
+    #[cfg(feature = "testkit")]
+    pub fn wall_clock(mut self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        self.wall_clock = Some(clock);
+        self
+    }
+
     /// The filters, and the trace, that its messages pass.
     #[cfg(feature = "testkit")]
     pub fn filters(mut self, filters: crate::filter::Filters) -> Self {
@@ -151,6 +163,10 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`], above all when the address is in use.
     pub async fn start(mut self) -> Result<Node, StartError> {
+        #[cfg(feature = "testkit")]
+        if let Some(clock) = &self.wall_clock {
+            self.start_micros = Some(clock());
+        }
         let start_micros = self.start_micros.unwrap_or_else(system_micros);
         self.links.incarnation = start_micros;
         let placement = match self.local {
@@ -206,6 +222,8 @@ impl NodeBuilder {
             clock: Clock {
                 start_micros,
                 started: Instant::now(),
+                #[cfg(feature = "testkit")]
+                wall: self.wall_clock,
             },
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             placement,

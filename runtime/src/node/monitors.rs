@@ -239,6 +239,12 @@ impl Node {
 
     /// Tells `watcher`.
     pub(crate) fn inform(&self, watcher: Watcher, pid: AnyPid, reason: ExitReason) {
+        #[cfg(feature = "testkit")]
+        let Some((watcher, Exited { pid, reason })) =
+            self.filter_exit(watcher, Exited { pid, reason })
+        else {
+            return;
+        };
         match watcher {
             Watcher::Actor(sink) | Watcher::Link(sink) => sink.exited(Exited { pid, reason }),
             Watcher::Linked(cell) => cell.notify(Exited { pid, reason }),
@@ -251,6 +257,14 @@ impl Node {
                     .send(&node, Frame::Exited { target, reason });
             }
             Watcher::Once(sender) => drop(sender.send(Exited { pid, reason })),
+        }
+    }
+
+    #[cfg(feature = "testkit")]
+    fn filter_exit(&self, watcher: Watcher, exited: Exited) -> Option<(Watcher, Exited)> {
+        match &self.inner.filters {
+            Some(filters) => filters.exit(self, watcher, exited),
+            None => Some((watcher, exited)),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Node {
     ///
     /// # Errors
     /// [`SpawnError`]: the name is taken or bad, or the node is shut down.
+    #[track_caller]
     pub fn spawn<A: Actor + Send>(&self, name: &str, actor: A) -> Result<Pid<A>, SpawnError> {
         let mut actor = Some(actor);
         let once = move || {
@@ -73,6 +74,7 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::spawn`].
+    #[track_caller]
     pub fn spawn_with<A: Actor>(
         &self,
         name: &str,
@@ -91,6 +93,7 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::spawn`].
+    #[track_caller]
     pub fn supervise<A: Actor>(
         &self,
         name: &str,
@@ -122,6 +125,7 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::spawn`].
+    #[track_caller]
     pub fn spawn_as<A: Actor>(
         &self,
         name: &str,
@@ -165,6 +169,7 @@ impl Node {
         }));
     }
 
+    #[track_caller]
     fn register<A: Actor>(
         &self,
         name: &str,
@@ -189,6 +194,10 @@ impl Node {
         );
         #[cfg(feature = "testkit")]
         let cell = cell.with_filters(self.inner.filters.clone());
+        #[cfg(feature = "testkit")]
+        if let Some(filters) = &self.inner.filters {
+            filters.spawned(&cell.pid, std::panic::Location::caller());
+        }
         let cell = Arc::new(cell);
         match self.inner.registry.entry(name.into()) {
             Entry::Occupied(_) => Err(SpawnError::NameTaken {
