@@ -1,25 +1,32 @@
-//! What goes wrong in a simulation, and when: drawn from the seed ahead of the run, so that it can be
-//! printed, replayed in part, and shrunk.
+//! What goes wrong in a simulated cluster, and when: what the runtime's simulation has, and what
+//! happens to machines.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use rand::{RngExt, rngs::StdRng};
+use serde::{Deserialize, Serialize};
+use tepui_runtime::testkit::sim::{self, AnyFault, micros};
 
 /// One fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Fault {
-    /// The process of a host is killed, and started again.
-    Crash {
-        /// Which.
-        host: String,
-        /// After this time.
-        down: Duration,
-    },
-    /// A machine loses power: agent, executors and tasks at once, without a word on the network.
+    /// Of a machine.
+    Machine(MachineFault),
+    /// Of the network, a host's process or its clock.
+    Host(sim::Fault),
+}
+
+/// What happens to a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum MachineFault {
+    /// It loses power: agent, executors and tasks at once, without a word on the network.
     PowerCut {
         /// Which, from 1 on.
         machine: usize,
         /// It boots after this time.
+        #[serde(rename = "span_us", with = "micros")]
         down: Duration,
     },
     /// An executor is killed.
@@ -36,43 +43,32 @@ pub enum Fault {
         /// Which of those around.
         pick: usize,
     },
-    /// Nothing gets from one host to the other, nor back.
-    Cut {
-        /// One of them.
-        a: String,
-        /// The other.
-        b: String,
-        /// For how long.
-        span: Duration,
-    },
-    /// Nothing gets from one host to the other; the other way works.
-    CutOneWay {
-        /// From whom.
-        from: String,
-        /// To whom.
-        to: String,
-        /// For how long.
-        span: Duration,
-    },
-    /// Connections between two hosts break now and then.
-    Loss {
-        /// One of them.
-        a: String,
-        /// The other.
-        b: String,
-        /// Losses in a thousand segments.
-        per_mille: u32,
-        /// For how long.
-        span: Duration,
-    },
-    /// Everything takes longer.
-    Slow {
-        /// At most.
-        latency: Duration,
-        /// For how long.
-        span: Duration,
-    },
 }
+
+impl From<sim::Fault> for Fault {
+    fn from(fault: sim::Fault) -> Self {
+        Fault::Host(fault)
+    }
+}
+
+impl From<MachineFault> for Fault {
+    fn from(fault: MachineFault) -> Self {
+        Fault::Machine(fault)
+    }
+}
+
+impl AnyFault for Fault {
+    fn span(&self) -> Option<Duration> {
+        match self {
+            Fault::Host(fault) => fault.span(),
+            Fault::Machine(MachineFault::PowerCut { down, .. }) => Some(*down),
+            Fault::Machine(_) => None,
+        }
+    }
+}
+
+/// Faults, each with its time, in their order.
+pub type Schedule = sim::Schedule<Fault>;
 
 /// What there is to go wrong.
 #[derive(Clone, Copy, Debug)]
@@ -86,10 +82,6 @@ pub struct Shape {
     /// Faults, at most.
     pub most: usize,
 }
-
-/// Faults, each with its time, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedule(pub Vec<(Duration, Fault)>);
 
 /// The agent of a machine.
 pub fn agent(machine: usize) -> String {
@@ -106,166 +98,163 @@ pub fn framework(number: usize) -> String {
     format!("framework-{number}")
 }
 
-impl Schedule {
-    /// Draws one.
-    pub fn draw(rng: &mut StdRng, shape: &Shape) -> Self {
-        let count = rng.random_range(1..=shape.most);
-        let until = shape.until.as_millis() as u64;
-        let mut faults: Vec<_> = (0..count)
-            .map(|_| {
-                let at = Duration::from_millis(rng.random_range(500..until));
-                (at, Fault::draw(rng, shape))
-            })
-            .collect();
-        faults.sort_by_key(|(at, _)| *at);
-        Self(faults)
-    }
+/// Draws crashes, cuts, losses, slowness and what happens to machines.
+pub fn draw(rng: &mut StdRng, shape: &Shape) -> Schedule {
+    let count = rng.random_range(1..=shape.most);
+    timed(rng, shape, count, draw_one)
+}
 
-    /// Those of the given numbers only.
-    pub fn only(&self, numbers: &BTreeSet<usize>) -> Self {
-        let all = self.0.iter().enumerate();
-        Self(
-            all.filter(|(n, _)| numbers.contains(n))
-                .map(|(_, fault)| fault.clone())
-                .collect(),
-        )
+/// Draws faults of the other kinds, beside those: one-way cuts, slow links, wrong clocks.
+pub fn draw_more(rng: &mut StdRng, shape: &Shape) -> Schedule {
+    let count = rng.random_range(0..=shape.most / 3);
+    timed(rng, shape, count, draw_one_more)
+}
+
+fn timed(
+    rng: &mut StdRng,
+    shape: &Shape,
+    count: usize,
+    draw: impl Fn(&mut StdRng, &Shape) -> Fault,
+) -> Schedule {
+    let until = shape.until.as_millis() as u64;
+    let faults = (0..count).map(|_| {
+        let at = Duration::from_millis(rng.random_range(500..until));
+        (at, draw(rng, shape))
+    });
+    faults.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn span(rng: &mut StdRng, least: u64, most: u64) -> Duration {
+    Duration::from_millis(rng.random_range(least..most))
+}
+
+fn draw_one(rng: &mut StdRng, shape: &Shape) -> Fault {
+    let machine = rng.random_range(1..=shape.machines);
+    let pick = rng.random_range(0..64);
+    let crash = |host: String, down| sim::Fault::Crash { host, down }.into();
+    match rng.random_range(0..21) {
+        0..3 => crash(agent(machine), span(rng, 50, 12_000)),
+        3..6 => crash("master".to_owned(), span(rng, 50, 8_000)),
+        6..8 => {
+            let host = framework(rng.random_range(1..=shape.frameworks));
+            crash(host, span(rng, 50, 8_000))
+        }
+        8 => {
+            let down = span(rng, 1_000, 20_000);
+            MachineFault::PowerCut { machine, down }.into()
+        }
+        9..12 => MachineFault::KillExecutor { machine, pick }.into(),
+        12..14 => MachineFault::KillTask { machine, pick }.into(),
+        14..16 => {
+            let (a, b) = peers(rng, shape);
+            let span = span(rng, 200, 20_000);
+            sim::Fault::Cut { a, b, span }.into()
+        }
+        16 => {
+            let (from, to) = peers(rng, shape);
+            let span = span(rng, 200, 15_000);
+            sim::Fault::CutOneWay { from, to, span }.into()
+        }
+        17 => {
+            // Between agent and executors: on one machine, but a link can break.
+            let (a, b) = (agent(machine), executors(machine));
+            let span = span(rng, 200, 9_000);
+            sim::Fault::Cut { a, b, span }.into()
+        }
+        18..20 => {
+            let ((a, b), per_mille) = (peers(rng, shape), rng.random_range(1..30));
+            let span = span(rng, 500, 15_000);
+            sim::Fault::Loss {
+                a,
+                b,
+                per_mille,
+                span,
+            }
+            .into()
+        }
+        _ => {
+            let (latency, span) = (span(rng, 100, 800), span(rng, 500, 10_000));
+            sim::Fault::Slow { latency, span }.into()
+        }
     }
 }
 
-impl Fault {
-    fn draw(rng: &mut StdRng, shape: &Shape) -> Self {
-        let span =
-            |rng: &mut StdRng, least, most| Duration::from_millis(rng.random_range(least..most));
-        let machine = rng.random_range(1..=shape.machines);
-        let pick = rng.random_range(0..64);
-        match rng.random_range(0..21) {
-            0..3 => Fault::Crash {
-                host: agent(machine),
-                down: span(rng, 50, 12_000),
-            },
-            3..6 => Fault::Crash {
-                host: "master".to_owned(),
-                down: span(rng, 50, 8_000),
-            },
-            6..8 => {
-                let host = framework(rng.random_range(1..=shape.frameworks));
-                Fault::Crash {
-                    host,
-                    down: span(rng, 50, 8_000),
-                }
-            }
-            8 => Fault::PowerCut {
-                machine,
-                down: span(rng, 1_000, 20_000),
-            },
-            9..12 => Fault::KillExecutor { machine, pick },
-            12..14 => Fault::KillTask { machine, pick },
-            14..16 => {
-                let (a, b) = Self::peers(rng, shape);
-                Fault::Cut {
-                    a,
-                    b,
-                    span: span(rng, 200, 20_000),
-                }
-            }
-            16 => {
-                let (from, to) = Self::peers(rng, shape);
-                Fault::CutOneWay {
-                    from,
-                    to,
-                    span: span(rng, 200, 15_000),
-                }
-            }
-            17 => {
-                // Between agent and executors: on one machine, but a link can break.
-                let (a, b) = (agent(machine), executors(machine));
-                Fault::Cut {
-                    a,
-                    b,
-                    span: span(rng, 200, 9_000),
-                }
-            }
-            18..20 => {
-                let ((a, b), per_mille) = (Self::peers(rng, shape), rng.random_range(1..30));
-                Fault::Loss {
-                    a,
-                    b,
-                    per_mille,
-                    span: span(rng, 500, 15_000),
-                }
-            }
-            _ => Fault::Slow {
-                latency: span(rng, 100, 800),
-                span: span(rng, 500, 10_000),
-            },
+fn draw_one_more(rng: &mut StdRng, shape: &Shape) -> Fault {
+    let machine = rng.random_range(1..=shape.machines);
+    let kind = rng.random_range(0..7);
+    let (mut a, mut b) = peers(rng, shape);
+    if kind % 3 == 2 {
+        // Between agent and executors, in either direction.
+        (a, b) = (agent(machine), executors(machine));
+        if rng.random_bool(0.5) {
+            std::mem::swap(&mut a, &mut b);
         }
     }
-
-    /// How long it lasts, if it is to end.
-    pub fn span(&self) -> Option<Duration> {
-        match self {
-            Fault::Crash { down, .. } | Fault::PowerCut { down, .. } => Some(*down),
-            Fault::Cut { span, .. }
-            | Fault::CutOneWay { span, .. }
-            | Fault::Loss { span, .. }
-            | Fault::Slow { span, .. } => Some(*span),
-            Fault::KillExecutor { .. } | Fault::KillTask { .. } => None,
+    match kind {
+        0..3 => {
+            let span = span(rng, 200, 15_000);
+            sim::Fault::CutOneWay {
+                from: a,
+                to: b,
+                span,
+            }
         }
+        3..6 => {
+            let (latency, span) = (span(rng, 200, 3_000), span(rng, 500, 15_000));
+            sim::Fault::SlowLink {
+                a,
+                b,
+                latency,
+                span,
+            }
+        }
+        _ => draw_skew(rng, shape, machine),
     }
+    .into()
+}
 
-    /// Two hosts that talk to each other over the network, in either order.
-    fn peers(rng: &mut StdRng, shape: &Shape) -> (String, String) {
-        let other = match rng.random_range(0..=shape.machines + shape.frameworks) {
-            n if n < shape.frameworks => framework(n + 1),
-            n => agent((n - shape.frameworks) % shape.machines + 1),
-        };
-        match rng.random_bool(0.5) {
-            true => ("master".to_owned(), other),
-            false => (other, "master".to_owned()),
-        }
+/// The clock of a master, an agent, its executors or a framework: seconds off, or an hour.
+fn draw_skew(rng: &mut StdRng, shape: &Shape, machine: usize) -> sim::Fault {
+    let host = match rng.random_range(0..8) {
+        0..3 => "master".to_owned(),
+        3..6 => agent(machine),
+        6 => executors(machine),
+        _ => framework(rng.random_range(1..=shape.frameworks)),
+    };
+    let most = [2_000, 30_000, 3_600_000][rng.random_range(0..3)];
+    sim::Fault::Skew {
+        host,
+        offset_ms: rng.random_range(-most..most),
+        drift_ppm: rng.random_range(-500..500),
+        span: span(rng, 1_000, 25_000),
+    }
+}
+
+/// Two hosts that talk to each other over the network, in either order.
+fn peers(rng: &mut StdRng, shape: &Shape) -> (String, String) {
+    let other = match rng.random_range(0..=shape.machines + shape.frameworks) {
+        n if n < shape.frameworks => framework(n + 1),
+        n => agent((n - shape.frameworks) % shape.machines + 1),
+    };
+    match rng.random_bool(0.5) {
+        true => ("master".to_owned(), other),
+        false => (other, "master".to_owned()),
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Crash { host, down } => write!(f, "{host} is killed for {down:?}"),
-            Fault::PowerCut { machine, down } => {
+            Fault::Host(fault) => write!(f, "{fault}"),
+            Fault::Machine(MachineFault::PowerCut { machine, down }) => {
                 write!(f, "machine {machine} is without power for {down:?}")
             }
-            Fault::KillExecutor { machine, pick } => {
+            Fault::Machine(MachineFault::KillExecutor { machine, pick }) => {
                 write!(f, "executor {pick} of machine {machine} is killed")
             }
-            Fault::KillTask { machine, pick } => {
+            Fault::Machine(MachineFault::KillTask { machine, pick }) => {
                 write!(f, "task {pick} of machine {machine} is killed")
             }
-            Fault::Cut { a, b, span } => write!(f, "{a} and {b} are cut off for {span:?}"),
-            Fault::CutOneWay { from, to, span } => {
-                write!(f, "nothing gets from {from} to {to} for {span:?}")
-            }
-            Fault::Loss {
-                a,
-                b,
-                per_mille,
-                span,
-            } => {
-                write!(
-                    f,
-                    "{a} and {b} lose {per_mille} segments in 1000 for {span:?}"
-                )
-            }
-            Fault::Slow { latency, span } => {
-                write!(f, "messages take up to {latency:?} for {span:?}")
-            }
         }
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (at, fault)) in self.0.iter().enumerate() {
-            writeln!(f, "  {number:>2}. at {at:?}: {fault}")?;
-        }
-        Ok(())
     }
 }

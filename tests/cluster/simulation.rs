@@ -9,13 +9,7 @@
 //! Everything is decided by the seed.
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    future::Future,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
+    cell::RefCell, collections::BTreeMap, future::Future, rc::Rc, sync::Arc, time::Duration,
 };
 
 use tepui_agent::{AgentActor, AgentConfig};
@@ -23,26 +17,22 @@ use tepui_batch::{Job, JobOptions, JobOutcome, run_job};
 use tepui_framework::Timing;
 use tepui_master::{MasterActor, MasterConfig};
 use tepui_protocol::{MasterId, Resources, Role};
+pub use tepui_runtime::testkit::sim::Failure;
 use tepui_runtime::{
-    AnyPid, Node, NodeAddr, filter::Filters, testkit::until_killed, transport::Turmoil,
+    AnyPid, Node, NodeAddr,
+    testkit::sim::{Host, Moment, Settings, Sim, Timeline},
 };
 use tepui_store::MemoryStore;
-use tokio::sync::Notify;
 
 use super::{
     executors,
-    faults::{self, Fault, Schedule},
-    journal::{Journal, Violation},
+    faults::{self, Fault, MachineFault, Schedule},
+    journal::Journal,
     launcher::SimLauncher,
     machine::Machine,
-    panics, rng,
     watch::Watch,
 };
 
-/// Where clocks start, in microseconds since the Unix epoch: 2000-01-01.
-const EPOCH_MICROS: u64 = 946_684_800_000_000;
-/// How much time passes on one host before it is another's turn.
-const TICK: Duration = Duration::from_millis(10);
 const PORT: u16 = 5050;
 
 /// A cluster and what is to go wrong in it.
@@ -69,7 +59,7 @@ pub struct Site {
     pub journal: Journal,
     /// Checks what passes.
     pub watch: Watch,
-    filters: Filters,
+    hosts: Rc<RefCell<BTreeMap<String, Host>>>,
 }
 
 impl Site {
@@ -78,15 +68,8 @@ impl Site {
     /// # Errors
     /// When the port is in use.
     pub async fn node(&self, host: &str, port: u16) -> Result<Node, Box<dyn std::error::Error>> {
-        let now = turmoil::sim_elapsed().unwrap_or_default().as_micros();
-        let node = Node::builder(NodeAddr::new(host, port))
-            .local()
-            .transport(Arc::new(Turmoil))
-            .seed(rng::number(self.seed, &format!("{host}:{port} at {now}")))
-            .start_time(EPOCH_MICROS + u64::try_from(now).expect("simulations are short"))
-            .heartbeat(Duration::from_millis(500), Duration::from_secs(3))
-            .filters(self.filters.clone());
-        Ok(node.start().await?)
+        let host = self.hosts.borrow()[host].clone();
+        host.node_at(port).await
     }
 
     /// Waits for the end of an actor that is to run as long as its host.
@@ -102,46 +85,13 @@ pub fn master() -> AnyPid {
     AnyPid::new("master", NodeAddr::new("master", PORT)).expect("a valid name")
 }
 
-/// Why a run did not end well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What was violated.
-    pub violation: Violation,
-    /// When it was noticed.
-    pub at: Duration,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} after {:?}: {}",
-            self.violation.id, self.at, self.violation.what
-        )
-    }
-}
-
-/// The parts that faults are made of.
-#[derive(Clone, Debug)]
-enum Action {
-    Begin(Fault),
-    End(Fault),
-    Calm,
-    /// The software of a host has been dropped.
-    Bury(String),
-}
-
 /// A running simulation.
 pub struct Simulation {
-    sim: turmoil::Sim<'static>,
+    sim: Sim,
     /// What is given to each host.
     pub site: Site,
-    /// The hosts, and what kills their software.
-    hosts: BTreeMap<String, Rc<Notify>>,
     machines: Vec<Machine>,
-    /// Hosts that were crashed and not started again.
-    down: BTreeSet<String>,
-    actions: Vec<(Duration, Action)>,
+    timeline: Timeline<Fault>,
     plan: Plan,
 }
 
@@ -151,29 +101,28 @@ pub type Outcomes = Rc<RefCell<BTreeMap<String, JobOutcome>>>;
 impl Simulation {
     /// A master and agents, as planned.
     pub fn new(plan: Plan) -> Self {
-        panics::record();
-        let (journal, filters) = (Journal::default(), Filters::default());
+        let sim = Sim::new(Settings {
+            latency: plan.latency,
+            ..Settings::new(plan.seed)
+        });
+        let journal = sim.journal().clone();
         let machines: Vec<_> = plan.machines.iter().map(|_| Machine::new()).collect();
         let totals = machines.iter().cloned().zip(plan.machines.iter().cloned());
         let watch = Watch::new(journal.clone(), totals.collect());
         let seer = watch.clone();
-        filters.trace(Arc::new(move |event| seer.see(event)));
-        let sim = network(&plan);
+        sim.trace_with(Arc::new(move |event| seer.see(event)));
         let site = Site {
             seed: plan.seed,
             journal,
             watch,
-            filters,
+            hosts: Rc::default(),
         };
-        let (actions, machines_kept) = (actions(&plan), machines.clone());
-        let (hosts, down) = (BTreeMap::new(), BTreeSet::new());
+        let timeline = Timeline::new(&plan.faults, plan.calm_from);
         let mut this = Self {
             sim,
             site,
-            hosts,
-            machines: machines_kept,
-            down,
-            actions,
+            machines: machines.clone(),
+            timeline,
             plan,
         };
         this.add_master();
@@ -213,11 +162,10 @@ impl Simulation {
         F: Fn() -> L + 'static,
         L: Future<Output = turmoil::Result> + 'static,
     {
-        let killed = Rc::new(Notify::new());
-        self.hosts.insert(name.to_owned(), killed.clone());
-        self.sim.host(name, move || {
-            let (software, killed) = (software(), killed.clone());
-            async move { until_killed(&killed, software).await }
+        let hosts = self.site.hosts.clone();
+        self.sim.host(name, move |host| {
+            hosts.borrow_mut().insert(host.name().to_owned(), host);
+            software()
         });
     }
 
@@ -255,12 +203,7 @@ impl Simulation {
     /// The first violation; `SIM-6` when the deadline is over.
     pub fn run(&mut self, deadline: Duration, done: impl Fn() -> bool) -> Result<(), Failure> {
         while !done() {
-            if let Err(violation) = self.step(deadline) {
-                return Err(Failure {
-                    violation,
-                    at: self.sim.elapsed(),
-                });
-            }
+            self.step(deadline)?;
         }
         Ok(())
     }
@@ -272,12 +215,7 @@ impl Simulation {
     pub fn run_for(&mut self, span: Duration) -> Result<(), Failure> {
         let until = self.sim.elapsed() + span;
         while self.sim.elapsed() < until {
-            if let Err(violation) = self.step(Duration::MAX) {
-                return Err(Failure {
-                    violation,
-                    at: self.sim.elapsed(),
-                });
-            }
+            self.step(Duration::MAX)?;
         }
         Ok(())
     }
@@ -287,33 +225,16 @@ impl Simulation {
     /// # Errors
     /// That violation.
     pub fn verdict(&self) -> Result<(), Failure> {
-        let violation = self.site.journal.violation();
-        violation.map_or(Ok(()), |violation| {
-            Err(Failure {
-                violation,
-                at: self.sim.elapsed(),
-            })
-        })
+        self.sim.verdict()
     }
 
-    fn step(&mut self, deadline: Duration) -> Result<(), Violation> {
+    fn step(&mut self, deadline: Duration) -> Result<(), Failure> {
         let now = self.sim.elapsed();
-        let due = self.actions.partition_point(|(at, _)| *at <= now);
-        let due: Vec<_> = self.actions.drain(..due).collect();
-        due.iter().for_each(|(_, action)| self.act(action));
-        let stepped = self.sim.step();
-        if let Some(panic) = panics::take().into_iter().next() {
-            return Err(Violation {
-                id: "SIM-1".to_owned(),
-                what: panic,
-            });
+        for moment in self.timeline.due(now) {
+            self.sim.note(&moment);
+            self.act(&moment);
         }
-        if let Err(error) = stepped {
-            return Err(Violation {
-                id: "SIM-1".to_owned(),
-                what: error.to_string(),
-            });
-        }
+        self.sim.step()?;
         self.site
             .watch
             .check(now, now.checked_sub(self.plan.calm_from));
@@ -322,143 +243,44 @@ impl Simulation {
                 .journal
                 .violated("SIM-6", format!("not done after {now:?}"));
         }
-        self.site.journal.violation().map_or(Ok(()), Err)
+        self.verdict()
     }
 
-    fn act(&mut self, action: &Action) {
-        let text = match action {
-            Action::Begin(fault) => format!("fault: {fault}"),
-            Action::End(fault) => format!("over: {fault}"),
-            Action::Calm => "all faults are over".to_owned(),
-            Action::Bury(host) => return self.sim.crash(host.as_str()),
-        };
-        self.site.journal.note_at(self.sim.elapsed(), &text);
-        match action {
-            Action::Begin(fault) => self.begin(fault),
-            Action::End(fault) => self.end(fault),
-            Action::Calm => self.calm(),
-            Action::Bury(_) => {}
+    fn act(&mut self, moment: &Moment<Fault>) {
+        match moment {
+            Moment::Begin(Fault::Host(fault)) => self.sim.begin(fault),
+            Moment::End(Fault::Host(fault)) => self.sim.end(fault),
+            Moment::Begin(Fault::Machine(fault)) => self.begin(fault),
+            Moment::End(Fault::Machine(fault)) => self.end(fault),
+            Moment::Calm => self.sim.calm(),
         }
     }
 
-    fn begin(&mut self, fault: &Fault) {
+    fn begin(&mut self, fault: &MachineFault) {
         match fault {
-            Fault::Crash { host, .. } => self.crash(host),
-            Fault::PowerCut { machine, .. } => self.power_off(*machine),
-            Fault::KillExecutor { machine, pick } => {
+            MachineFault::PowerCut { machine, .. } => {
+                let own = [faults::agent(*machine), faults::executors(*machine)];
+                own.iter().for_each(|host| self.sim.isolate(host));
+                own.iter().for_each(|host| self.sim.crash(host));
+                self.machines[*machine - 1].power_off();
+            }
+            MachineFault::KillExecutor { machine, pick } => {
                 self.machines[*machine - 1].kill_an_executor(*pick);
             }
-            Fault::KillTask { machine, pick } => {
+            MachineFault::KillTask { machine, pick } => {
                 self.machines[*machine - 1].kill_a_task(*pick);
             }
-            Fault::Cut { a, b, .. } => self.sim.partition(a.as_str(), b.as_str()),
-            Fault::CutOneWay { from, to, .. } => {
-                self.sim.partition_oneway(from.as_str(), to.as_str());
-            }
-            Fault::Loss {
-                a, b, per_mille, ..
-            } => {
-                let rate = f64::from(*per_mille) / 1000.0;
-                self.sim.set_link_fail_rate(a.as_str(), b.as_str(), rate);
-            }
-            Fault::Slow { latency, .. } => self.sim.set_max_message_latency(*latency),
         }
     }
 
-    fn end(&mut self, fault: &Fault) {
-        match fault {
-            Fault::Crash { host, .. } => self.start(host),
-            Fault::PowerCut { machine, .. } => self.power_on(*machine),
-            Fault::KillExecutor { .. } | Fault::KillTask { .. } => {}
-            Fault::Cut { a, b, .. } => self.join(a, b),
-            Fault::CutOneWay { from, to, .. } => {
-                self.sim.repair_oneway(from.as_str(), to.as_str());
-            }
-            Fault::Loss { a, b, .. } => {
-                self.sim.set_link_fail_rate(a.as_str(), b.as_str(), 0.0);
-                self.join(a, b);
-            }
-            Fault::Slow { .. } => self.sim.set_max_message_latency(self.plan.latency),
-        }
-    }
-
-    /// The end of all faults, whatever overlapped.
-    fn calm(&mut self) {
-        self.sim.set_max_message_latency(self.plan.latency);
-        let hosts: Vec<&String> = self.hosts.keys().collect();
-        for (at, a) in hosts.iter().enumerate() {
-            for b in &hosts[at + 1..] {
-                self.sim.set_link_fail_rate(a.as_str(), b.as_str(), 0.0);
-                self.join(a, b);
+    fn end(&mut self, fault: &MachineFault) {
+        if let MachineFault::PowerCut { machine, .. } = fault {
+            for host in [faults::agent(*machine), faults::executors(*machine)] {
+                self.sim.reconnect(&host);
+                self.sim.start(&host);
             }
         }
     }
-
-    fn join(&self, a: &str, b: &str) {
-        self.sim.repair(a, b);
-    }
-
-    /// Kills what runs on a host; one whose work is done is left alone.
-    fn crash(&mut self, host: &str) {
-        if self.sim.is_host_running(host) && self.down.insert(host.to_owned()) {
-            self.hosts[host].notify_one();
-            self.actions
-                .insert(0, (self.sim.elapsed(), Action::Bury(host.to_owned())));
-        }
-    }
-
-    fn start(&mut self, host: &str) {
-        if self.down.remove(host) {
-            self.sim.bounce(host);
-        }
-    }
-
-    fn power_off(&mut self, machine: usize) {
-        let own = [faults::agent(machine), faults::executors(machine)];
-        for host in &own {
-            for other in self.hosts.keys().filter(|other| *other != host) {
-                self.sim.partition(host.as_str(), other.as_str());
-            }
-        }
-        own.iter().for_each(|host| self.crash(host));
-        self.machines[machine - 1].power_off();
-    }
-
-    fn power_on(&mut self, machine: usize) {
-        for host in [faults::agent(machine), faults::executors(machine)] {
-            for other in self.hosts.keys().filter(|other| **other != host) {
-                self.sim.repair(host.as_str(), other.as_str());
-            }
-            self.start(&host);
-        }
-    }
-}
-
-/// The network. With odd seeds the hosts' turns come in random order.
-fn network(plan: &Plan) -> turmoil::Sim<'static> {
-    let mut builder = turmoil::Builder::new();
-    builder
-        .rng_seed(plan.seed)
-        .tick_duration(TICK)
-        .simulation_duration(Duration::from_secs(86_400))
-        .max_message_latency(plan.latency);
-    if !plan.seed.is_multiple_of(2) {
-        builder.enable_random_order();
-    }
-    builder.build()
-}
-
-/// The faults as beginnings and ends, in the order of their times. None ends after the calm begins.
-fn actions(plan: &Plan) -> Vec<(Duration, Action)> {
-    let mut all = vec![(plan.calm_from, Action::Calm)];
-    for (at, fault) in &plan.faults.0 {
-        all.push((*at, Action::Begin(fault.clone())));
-        if let Some(span) = fault.span() {
-            all.push(((*at + span).min(plan.calm_from), Action::End(fault.clone())));
-        }
-    }
-    all.sort_by_key(|(at, _)| *at);
-    all
 }
 
 async fn master_life(site: Site, store: MemoryStore) -> turmoil::Result {

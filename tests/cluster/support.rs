@@ -23,7 +23,6 @@ pub mod journal;
 pub mod launcher;
 pub mod machine;
 pub mod one_process;
-pub mod panics;
 pub mod poll;
 pub mod processes;
 pub mod rng;
