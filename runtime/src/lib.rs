@@ -34,6 +34,7 @@ mod frame;
 mod handle;
 pub mod http;
 mod links;
+pub mod membership;
 pub mod message;
 pub mod node;
 pub mod pid;

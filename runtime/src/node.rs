@@ -173,6 +173,12 @@ impl Node {
         self.cells().into_iter().map(counts).collect()
     }
 
+    /// Messages that wait for an actor of this node.
+    pub(crate) fn waiting(&self, pid: &AnyPid) -> Option<u64> {
+        let (waiting, _) = self.cell(pid)?.counts();
+        u64::try_from(waiting).ok()
+    }
+
     pub(crate) fn cells(&self) -> Vec<Arc<dyn AnyCell>> {
         let mut cells: Vec<_> = self
             .inner
