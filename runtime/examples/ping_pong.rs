@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ben = node.spawn("ben", Player { hits: 0 })?;
     let serve = Ball {
         from: ben.any(),
-        hits_left: 9999,
+        hits_left: 999,
     };
     ada.tell(serve)?;
     let exited = node.monitor(ben.as_any()).await;

@@ -1,6 +1,6 @@
 //! Dead letters: messages that reached nobody, counted, and told to whoever watches.
 //!
-//! There is one door, [`Node::dead_letter`]. A failed send that hands the message back is the
+//! There is one door, `Node::dead_letter`. A failed send that hands the message back is the
 //! sender's to deal with, and a dead letter only where the receiver does not exist. Watchers are
 //! bounded: one that does not keep up misses letters, which are counted, and holds nobody up.
 

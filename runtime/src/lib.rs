@@ -23,6 +23,11 @@
 // `#[derive(Message)]` names this crate by its outer name, here too.
 extern crate self as tepui_runtime;
 
+/// The code of the migration page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migrating-from-actix.md")]
+mod migrating_from_actix {}
+
 mod ambient;
 mod cell;
 pub mod dead_letters;

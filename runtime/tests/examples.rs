@@ -12,3 +12,5 @@ mod replicated_counter;
 mod supervision;
 #[path = "../examples/timers.rs"]
 mod timers;
+#[path = "../examples/worker_pool.rs"]
+mod worker_pool;
