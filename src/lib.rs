@@ -7,6 +7,15 @@ pub use tepui_allocator as allocator;
 pub use tepui_framework as framework;
 pub use tepui_protocol as protocol;
 pub use tepui_runtime as runtime;
+/// [`runtime::test`], for those who depend on the facade alone.
+#[cfg(feature = "testkit")]
+pub use tepui_runtime::facade_test as test;
+#[cfg(feature = "testkit")]
+pub use tepui_runtime::testkit;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+mod testing {}
 
 /// What an actor or a framework needs.
 pub mod prelude {
