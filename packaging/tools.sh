@@ -11,6 +11,7 @@ need awk mawk
 need gzip gzip
 need sort coreutils
 need ps procps
+need ip iproute2
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "error: cargo is missing: install Rust 1.91 or newer" >&2

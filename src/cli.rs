@@ -21,6 +21,7 @@ pub(crate) mod nodes;
 mod offers;
 mod roles;
 mod run;
+pub(crate) mod security;
 mod tasks;
 mod weights;
 
@@ -30,7 +31,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use arguments::View;
+pub(crate) use arguments::{MasterAddress, View};
 pub(crate) use run::News;
 
 use crate::{demo, output};

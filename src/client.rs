@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tepui_framework::local_address;
+use tepui_framework::start_node;
 use tepui_protocol::{FrameworkId, TaskId, messages::operator};
 use tepui_runtime::{AnyPid, AskError, Message, Node, Undeliverable};
 
-use crate::output;
+use crate::{cli::MasterAddress, output};
 
 /// How long an answer may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -25,15 +25,12 @@ impl Client {
     /// A client of `master`, which is not asked yet.
     ///
     /// # Errors
-    /// When no address of this machine leads to the master.
-    pub(crate) async fn of(master: &AnyPid) -> anyhow::Result<Self> {
-        let node = Node::builder(local_address(master.node())?)
-            .workers(1)
-            .start()
-            .await?;
+    /// When no address of this machine leads to the master, or its certificate cannot be used.
+    pub(crate) async fn of(master: &MasterAddress) -> anyhow::Result<Self> {
+        let node = start_node(master.pid.node(), master.security.tls()?).await?;
         Ok(Self {
             node,
-            master: master.clone(),
+            master: master.pid.clone(),
             deadline: DEADLINE,
         })
     }
@@ -117,6 +114,10 @@ fn explain(what: &str, error: &AskError) -> anyhow::Error {
     match error {
         AskError::Unreachable { pid, problem } => {
             let at = pid.node();
+            // It is there, but the two do not get on.
+            if let Some(does) = problem.strip_prefix(&format!("peer {at} ")) {
+                return anyhow!("the {what} at {at} {does}");
+            }
             let problem = problem.strip_prefix(&format!("cannot connect to {at}: "));
             let problem = problem.map_or_else(|| error_text(error), str::to_owned);
             anyhow!("no {what} at {at}: {problem}; {}", remedy(what))
@@ -166,6 +167,14 @@ mod tests {
         let expected = "no master at 127.0.0.1:5050: connection refused; start one with \
                         `tepui master` or name another with --master";
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_master_that_is_there_is_not_to_be_started() {
+        let pid: AnyPid = "master@127.0.0.1:5050".parse().unwrap();
+        let problem = "peer 127.0.0.1:5050 does not speak TLS".to_owned();
+        let error = explain("master", &AskError::Unreachable { pid, problem }).to_string();
+        assert_eq!(error, "the master at 127.0.0.1:5050 does not speak TLS");
     }
 
     #[test]

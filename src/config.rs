@@ -26,7 +26,7 @@ use tepui_agent::AgentConfig;
 use tepui_master::MasterConfig;
 use tepui_protocol::{Resources, Role};
 
-use crate::cli::{BadInput, arguments::parse_master};
+use crate::cli::{BadInput, arguments::parse_master, security::Security};
 
 /// All that a file may say.
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +45,10 @@ pub(crate) struct MasterSection {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) work_dir: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    pub(crate) insecure: bool,
     /// Positive numbers by role.
     pub(crate) role_weights: BTreeMap<Role, Positive>,
     pub(crate) options: MasterConfig,
@@ -57,6 +61,10 @@ pub(crate) struct AgentSection {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) work_dir: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    pub(crate) insecure: bool,
     pub(crate) master: Option<Address>,
     pub(crate) hostname: Option<String>,
     cpus: Option<Positive>,
@@ -101,7 +109,27 @@ fn resources<'de, D: Deserializer<'de>>(from: D) -> Result<Resources, D::Error> 
         .map_err(de::Error::custom)
 }
 
+impl MasterSection {
+    /// The files of its identity.
+    pub(crate) fn security(&self) -> Security {
+        Security {
+            tls_ca: self.tls_ca.clone(),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+        }
+    }
+}
+
 impl AgentSection {
+    /// The files of its identity.
+    pub(crate) fn security(&self) -> Security {
+        Security {
+            tls_ca: self.tls_ca.clone(),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+        }
+    }
+
     /// What the file says of resources, as the text of `--resources`; empty if nothing.
     pub(crate) fn resources(&self) -> String {
         let amounts = [
@@ -169,10 +197,12 @@ mod tests {
         let text = "
             [master]
             port = 0
+            tls_key = \"m.key\"
             role_weights = { analytics = 2, \"a/b\" = 0.5 }
             options.allocation_interval = 0.1
             [agent]
             master = \"10.0.0.1:5050\"
+            insecure = true
             cpus = 4
             mem = 512
             resources = \"ports:[31000-31001]\"
@@ -180,6 +210,8 @@ mod tests {
         ";
         let config = Config::parse("t.toml", text).unwrap();
         assert_eq!(config.master.port, Some(0));
+        assert_eq!(config.master.security().tls_key, Some("m.key".into()));
+        assert!(config.agent.insecure && !config.master.insecure);
         assert_eq!(
             config.master.role_weights[&Role::new("a/b").unwrap()],
             Positive(0.5)

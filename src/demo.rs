@@ -35,6 +35,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::{
     cli::{
+        MasterAddress,
         arguments::parse_master,
         nodes::{self, Signals, Stop},
     },
@@ -212,7 +213,9 @@ impl Demo {
         self.display
             .say(&format!("work directory {}", self.dir.display()))?;
         let master = self.start_master().await?;
-        let client = Client::of(&parse_master(&master).map_err(|error| anyhow!(error))?).await?;
+        let pid = parse_master(&master).map_err(|error| anyhow!(error))?;
+        let address = MasterAddress::plain(pid);
+        let client = Client::of(&address).await?;
         let client = client.patient_for(ANSWER_WITHIN);
         self.start_agents(&client, &master).await?;
         self.start_frameworks(&master)?;

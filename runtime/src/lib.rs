@@ -45,6 +45,7 @@ pub mod node;
 pub mod pid;
 pub mod reliable;
 pub mod rt;
+mod secret;
 pub mod supervision;
 mod sync;
 #[cfg(feature = "testkit")]
@@ -61,6 +62,7 @@ pub use message::Message;
 pub use node::{Node, NodeBuilder, SpawnError, SpawnOptions, StartError};
 pub use pid::{AnyPid, InvalidPid, NodeAddr};
 pub use rt::{Context, envelope::Routes, timers::TimerHandle};
+pub use secret::{InvalidSecret, Secret};
 pub use supervision::Supervision;
 /// Makes a struct an actor: `impl Actor { type Context = Context<Self>; }`.
 ///

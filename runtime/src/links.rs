@@ -75,7 +75,8 @@ use crate::{
     },
     http::Visit,
     pid::NodeAddr,
-    transport::{Listener, Transport},
+    secret::Secret,
+    transport::{Listener, Transport, Unsafe, WrongHost},
 };
 
 /// One life of another node.
@@ -156,6 +157,12 @@ pub(crate) struct LinkConfig {
     pub(crate) goodbye_timeout: Duration,
     /// The protocol versions to offer.
     pub(crate) versions: Preamble,
+    /// What nodes prove to know where the transport does not say who they are.
+    pub(crate) secret: Option<Secret>,
+    /// The port of a second listener, for nodes of this machine that know the secret.
+    pub(crate) door: Option<u16>,
+    /// Whether to listen where anybody could connect.
+    pub(crate) insecure: bool,
 }
 
 impl Default for LinkConfig {
@@ -176,6 +183,9 @@ impl Default for LinkConfig {
                 min: VERSION_MIN,
                 max: VERSION_MAX,
             },
+            secret: None,
+            door: None,
+            insecure: false,
         }
     }
 }
@@ -212,6 +222,28 @@ pub enum BindError {
         /// The address.
         addr: NodeAddr,
     },
+    /// Anybody who reaches the address could connect.
+    #[error(
+        "refusing to listen on {addr} without TLS, where whoever reaches it could do anything; make \
+         certificates with `tepui certs init` and `tepui certs issue` and give --tls-ca, --tls-cert \
+         and --tls-key, or allow it with --insecure"
+    )]
+    Open {
+        /// The address.
+        addr: NodeAddr,
+    },
+    /// Other nodes would not believe that this is the node's address.
+    #[error(
+        "cannot be {addr}: this node's certificate {wrong}; issue one with `tepui certs issue NAME \
+         --host {}`, or choose a host of the certificate",
+        wrong.host
+    )]
+    WrongHost {
+        /// The address.
+        addr: NodeAddr,
+        /// What the certificate is for.
+        wrong: WrongHost,
+    },
 }
 
 impl BindError {
@@ -236,8 +268,10 @@ pub(crate) struct Links(Arc<Guard>);
 
 struct Guard {
     core: Arc<Core>,
-    listener: Mutex<Option<Box<dyn Listener>>>,
-    accept: Mutex<Option<Task>>,
+    door: Option<NodeAddr>,
+    /// Until they are served.
+    listeners: Mutex<Vec<Box<dyn Listener>>>,
+    accepting: Mutex<Vec<Task>>,
 }
 
 impl Links {
@@ -252,24 +286,38 @@ impl Links {
         config: LinkConfig,
         transport: Arc<dyn Transport>,
     ) -> Result<Links, BindError> {
-        let listener = transport.listen(addr).await;
-        let listener = listener.map_err(|error| BindError::listen(addr, &error))?;
-        let bound = listener.addr();
-        let own = match advertise {
-            Some(own) if own.port() == 0 => NodeAddr::new(own.host(), bound.port()),
-            Some(own) => own,
-            None => bound,
-        };
+        let own = advertise.unwrap_or_else(|| addr.clone());
         if matches!(own.host(), "0.0.0.0" | "[::]") {
             return Err(BindError::Unspecified { addr: own });
         }
+        match transport.vouch(addr, &own) {
+            Err(Unsafe::WrongHost(wrong)) => return Err(BindError::WrongHost { addr: own, wrong }),
+            Err(Unsafe::Open) if !config.insecure => {
+                return Err(BindError::Open { addr: addr.clone() });
+            }
+            _ => {}
+        }
+        let mut listeners = vec![listen(&*transport, addr).await?];
+        let own = match own.port() {
+            0 => NodeAddr::new(own.host(), listeners[0].addr().port()),
+            _ => own,
+        };
+        if let Some(port) = config.door {
+            listeners.push(listen(&*transport, &NodeAddr::door(port)).await?);
+        }
+        let door = listeners.get(1).map(|door| door.addr());
         let core = Arc::new(Core::new(own, config.sane(), transport));
-        let listener = Mutex::new(Some(listener));
         Ok(Links(Arc::new(Guard {
             core,
-            listener,
-            accept: Mutex::new(None),
+            door,
+            listeners: Mutex::new(listeners),
+            accepting: Mutex::default(),
         })))
+    }
+
+    /// The address of the second listener, where there is one.
+    pub(crate) fn door(&self) -> Option<&NodeAddr> {
+        self.0.door.as_ref()
     }
 
     /// The address that other nodes know this one by.
@@ -281,9 +329,9 @@ impl Links {
     pub(crate) fn serve(&self, inbound: Weak<dyn Inbound>) {
         let core = &self.0.core;
         core.set_inbound(inbound);
-        if let Some(listener) = locked(&self.0.listener).take() {
-            let accept = accept::run(core.clone(), listener);
-            *locked(&self.0.accept) = Some(Task::spawn(&core.runtime, accept));
+        for listener in locked(&self.0.listeners).drain(..) {
+            let accepting = accept::run(core.clone(), listener);
+            locked(&self.0.accepting).push(Task::spawn(&core.runtime, accepting));
         }
     }
 
@@ -373,11 +421,11 @@ impl Links {
     /// and returns when they have closed, or after [`LinkConfig::goodbye_timeout`].
     pub(crate) async fn shutdown(&self) {
         let core = &self.0.core;
-        let accept = locked(&self.0.accept).take();
-        if let Some(accept) = accept {
-            accept.end().await;
+        let accepting = std::mem::take(&mut *locked(&self.0.accepting));
+        for task in accepting {
+            task.end().await;
         }
-        drop(locked(&self.0.listener).take());
+        locked(&self.0.listeners).clear();
         if timeout(core.config.goodbye_timeout, core.stop())
             .await
             .is_err()
@@ -386,6 +434,14 @@ impl Links {
         }
         core.abort();
     }
+}
+
+async fn listen(
+    transport: &dyn Transport,
+    addr: &NodeAddr,
+) -> Result<Box<dyn Listener>, BindError> {
+    let listener = transport.listen(addr).await;
+    listener.map_err(|error| BindError::listen(addr, &error))
 }
 
 enum Offered {

@@ -24,6 +24,7 @@ use std::{
     },
 };
 
+pub use crate::links::BindError;
 pub(crate) use asks::undeliverable;
 pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
@@ -128,6 +129,12 @@ impl Node {
     /// Where other nodes reach this one.
     pub fn addr(&self) -> &NodeAddr {
         &self.inner.addr
+    }
+
+    /// Where nodes of this machine that know the secret reach this one without TLS, if it has a
+    /// [door](NodeBuilder::door).
+    pub fn door(&self) -> Option<&NodeAddr> {
+        self.inner.links.door()
     }
 
     /// Microseconds since the Unix epoch; virtual in simulations and tests.

@@ -26,6 +26,10 @@ pub struct AnyPid {
     incarnation: u64,
 }
 
+/// The host of nodes behind a door. No certificate is ever asked for it, and no name server.
+//= rfc6761, 6.3: names below `localhost` are this machine's
+const DOOR_HOST: &str = "door.localhost";
+
 /// Why a text is not a node address or a PID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPid {
@@ -65,10 +69,23 @@ impl NodeAddr {
         self.port
     }
 
+    /// The address of a node behind a *door*: one that is reached on this machine only, by those
+    /// who share a [`Secret`](crate::Secret) with it, without TLS. See
+    /// [`NodeBuilder::door`](crate::NodeBuilder::door).
+    pub fn door(port: u16) -> Self {
+        Self::new(DOOR_HOST, port)
+    }
+
+    /// Whether it is such an address.
+    pub fn is_door(&self) -> bool {
+        &*self.host == DOOR_HOST
+    }
+
     /// Whether only this machine can reach the address.
     pub fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost"
+            || self.is_door()
             || host
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback())
@@ -152,7 +169,7 @@ impl AnyPid {
     }
 
     /// The same actor, at another address of its node.
-    pub(crate) fn at(&self, node: NodeAddr) -> Self {
+    pub fn at(&self, node: NodeAddr) -> Self {
         Self {
             node,
             ..self.clone()

@@ -18,7 +18,8 @@ use crate::{
     cli::{
         arguments::{ConfigFile, parse_attributes, parse_master},
         bad_input,
-        nodes::{self, Signals, Stop},
+        nodes::{self, LOOPBACK, Listen, Signals, Stop},
+        security::Security,
     },
     config::{AgentSection, Config},
     output,
@@ -26,7 +27,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  tepui agent --master 10.0.0.1:5050 --host 10.0.0.2
+  tepui agent --master 10.0.0.1:5050 --host 10.0.0.2 \\
+      --tls-ca ca.pem --tls-cert agent-1.pem --tls-key agent-1.key
   tepui agent --resources 'cpus:4;mem:4096;ports:[31000-31999]' --attributes 'rack:r1'
   tepui agent --port 0 --work-dir /tmp/a     any free port; the same one at the next start
 
@@ -70,6 +72,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     kill_tasks_on_stop: bool,
     #[command(flatten)]
+    security: Security,
+    /// Listen where anybody can connect, without TLS
+    #[arg(long, env = "TEPUI_INSECURE", help_heading = "Encryption")]
+    insecure: bool,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
@@ -81,7 +88,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .or_else(|| section.work_dir.clone());
     let work_dir = nodes::prepare(&work_dir.unwrap_or_else(|| nodes::default_work_dir("agent")))?;
     let host = arguments.host.clone().or_else(|| section.host.clone());
-    let port = arguments.port.or(section.port).unwrap_or(PORT);
+    let listen = Listen {
+        host: host.unwrap_or_else(|| LOOPBACK.to_owned()),
+        port: arguments.port.or(section.port).unwrap_or(PORT),
+        work_dir: work_dir.clone(),
+        tls: arguments.security.clone().or(section.security()).tls()?,
+        insecure: arguments.insecure || section.insecure,
+    };
     let master = arguments
         .master
         .clone()
@@ -94,8 +107,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::catch()?;
     // Opened first: the lock keeps a second process from the address.
     let store = nodes::open_store(&work_dir)?;
-    let node = nodes::start(host.as_deref().unwrap_or("127.0.0.1"), port, &work_dir).await?;
-    let agent = spawn(&node, config, store, master)?;
+    let (node, door) = nodes::start_with_door(&listen).await?;
+    let agent = spawn(&node, AgentConfig { door, ..config }, store, master)?;
     output::print(&format!("agent listening on {}", node.addr()))?;
     let stopped = nodes::until_stopped(&node, agent.as_any(), &mut signals).await;
     let stop = stopped.as_ref().ok().copied();

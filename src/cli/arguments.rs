@@ -6,6 +6,8 @@ use clap::Args;
 use tepui_protocol::{FrameworkId, Role, TaskId};
 use tepui_runtime::AnyPid;
 
+use crate::cli::security::Security;
+
 /// Where the master is.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MasterAddress {
@@ -18,6 +20,16 @@ pub(crate) struct MasterAddress {
         value_parser = parse_master
     )]
     pub(crate) pid: AnyPid,
+    #[command(flatten)]
+    pub(crate) security: Security,
+}
+
+impl MasterAddress {
+    /// A master on this machine, or one that takes everybody.
+    pub(crate) fn plain(pid: AnyPid) -> Self {
+        let security = Security::default();
+        Self { pid, security }
+    }
 }
 
 /// How a read command asks and shows.
@@ -32,8 +44,8 @@ pub(crate) struct View {
 
 impl View {
     /// Whom to ask.
-    pub(crate) fn master(&self) -> &AnyPid {
-        &self.master.pid
+    pub(crate) fn master(&self) -> &MasterAddress {
+        &self.master
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let client = Client::of(&arguments.master.pid).await?;
+    let client = Client::of(&arguments.master).await?;
     let answer = match (&arguments.task, arguments.framework) {
         (Some(task), _) => client.ask(kill(task.clone(), arguments.grace)).await,
         (None, Some(framework_id)) => client.ask(TeardownFramework { framework_id }).await,

@@ -19,7 +19,7 @@ use crate::{
         agent,
         arguments::parse_weight,
         bad_input, master,
-        nodes::{self, Signals},
+        nodes::{self, Listen, Signals},
     },
     output,
 };
@@ -101,7 +101,7 @@ impl Cluster {
     async fn start_master(&mut self, arguments: &Arguments, dir: &Path) -> anyhow::Result<AnyPid> {
         let dir = nodes::prepare(dir)?;
         let store = nodes::open_store(&dir)?;
-        let node = nodes::start("127.0.0.1", arguments.port, &dir).await?;
+        let node = nodes::start(&Listen::locally(arguments.port, &dir)).await?;
         let weights = arguments.role_weights.iter().cloned().collect();
         let config = MasterConfig {
             weights,
@@ -120,7 +120,7 @@ impl Cluster {
         master: AnyPid,
     ) -> anyhow::Result<()> {
         let store = nodes::open_store(dir)?;
-        let node = nodes::start("127.0.0.1", 0, dir).await?;
+        let node = nodes::start(&Listen::locally(0, dir)).await?;
         let config = AgentConfig {
             work_dir: dir.to_owned(),
             hostname: format!("agent-{}", n + 1),

@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let client = Client::of(&arguments.master.pid).await?;
+    let client = Client::of(&arguments.master).await?;
     let copied = Copy::new(&client, &arguments).run().await;
     client.close().await;
     copied?;

@@ -11,7 +11,9 @@ use tepui_store::StateStore;
 use crate::{
     cli::{
         arguments::{ConfigFile, parse_weight},
-        bad_input, nodes,
+        bad_input,
+        nodes::{self, LOOPBACK, Listen},
+        security::Security,
     },
     config::{Config, MasterSection},
     output,
@@ -20,7 +22,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   tepui master                                   on 127.0.0.1:5050
-  tepui master --host 10.0.0.1 --role-weight analytics=2
+  tepui master --host 10.0.0.1 --tls-ca ca.pem --tls-cert master.pem --tls-key master.key
+  tepui master --role-weight analytics=2
   tepui master --port 0 --work-dir /tmp/m        any free port; the same one at the next start
 
 Flags come before environment variables, and those before [master] of --config.
@@ -47,6 +50,11 @@ pub(crate) struct Arguments {
     #[arg(long = "role-weight", value_name = "ROLE=WEIGHT", value_parser = parse_weight)]
     role_weights: Vec<(Role, f64)>,
     #[command(flatten)]
+    security: Security,
+    /// Listen where anybody can connect, without TLS
+    #[arg(long, env = "TEPUI_INSECURE", help_heading = "Encryption")]
+    insecure: bool,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
@@ -55,10 +63,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let work_dir = arguments.work_dir.or_else(|| section.work_dir.clone());
     let work_dir = nodes::prepare(&work_dir.unwrap_or_else(|| nodes::default_work_dir("master")))?;
     let host = arguments.host.or_else(|| section.host.clone());
-    let port = arguments.port.or(section.port).unwrap_or(PORT);
+    let listen = Listen {
+        host: host.unwrap_or_else(|| LOOPBACK.to_owned()),
+        port: arguments.port.or(section.port).unwrap_or(PORT),
+        work_dir: work_dir.clone(),
+        tls: arguments.security.or(section.security()).tls()?,
+        insecure: arguments.insecure || section.insecure,
+    };
     let mut signals = nodes::Signals::catch()?;
     let store = nodes::open_store(&work_dir)?;
-    let node = nodes::start(host.as_deref().unwrap_or("127.0.0.1"), port, &work_dir).await?;
+    let node = nodes::start(&listen).await?;
     let config = settings(section, arguments.role_weights);
     let master = spawn(&node, config, Box::new(store))?;
     output::print(&format!("master listening on {}", node.addr()))?;

@@ -3,19 +3,34 @@
 //! ```text
 //! <work dir>/address      where the node listened last; port 0 means: there again
 //!           /state.redb   what it must not forget, locked while it runs
+//!           /door, /door.secret   see `nodes/door.rs`
 //! ```
 
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow};
-use tepui_runtime::{AnyPid, Node, NodeAddr, node::StartError};
+use tepui_agent::Door;
+use tepui_runtime::{
+    AnyPid, Node, NodeAddr, NodeBuilder,
+    node::{BindError, StartError},
+    transport::Tls,
+};
 use tepui_store::RedbStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{cli::BadInput, output};
+use crate::{
+    cli::{BadInput, bad_input},
+    output,
+};
+
+mod door;
+
+/// Where a node listens if nothing is said.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
 
 /// The file with the address.
 pub(crate) const ADDRESS: &str = "address";
@@ -53,21 +68,80 @@ pub(crate) fn open_store(work_dir: &Path) -> anyhow::Result<RedbStore> {
     Ok(RedbStore::open(work_dir.join("state.redb"))?)
 }
 
-/// Starts a node at `host:port`; port 0 takes the port of the last start from the same work
-/// directory, so that others find the node again, or else any free one.
+/// Where and how a node listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Listen {
+    /// A name or address of this machine.
+    pub(crate) host: String,
+    /// Port 0 takes the port of the last start from the same work directory, so that others find
+    /// the node again, or else any free one.
+    pub(crate) port: u16,
+    /// The node's own.
+    pub(crate) work_dir: PathBuf,
+    /// Who the node is; without, it listens on loopback only.
+    pub(crate) tls: Option<Tls>,
+    /// Without `tls`, it listens anywhere.
+    pub(crate) insecure: bool,
+}
+
+impl Listen {
+    /// On loopback.
+    pub(crate) fn locally(port: u16, work_dir: &Path) -> Self {
+        Self {
+            host: LOOPBACK.to_owned(),
+            port,
+            work_dir: work_dir.to_owned(),
+            tls: None,
+            insecure: false,
+        }
+    }
+}
+
+/// Starts a node.
 ///
 /// # Errors
 /// When the address cannot be listened on, with what to do about it.
-pub(crate) async fn start(host: &str, port: u16, work_dir: &Path) -> anyhow::Result<Node> {
-    let wanted = listen_address(host, port)?;
-    let last = match port {
-        0 => last_address(work_dir, wanted.host())?,
+pub(crate) async fn start(listen: &Listen) -> anyhow::Result<Node> {
+    start_as(listen, |node| node).await
+}
+
+/// Starts a node whose executors come through a door, if others need a certificate.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) async fn start_with_door(listen: &Listen) -> anyhow::Result<(Node, Option<Door>)> {
+    if listen.tls.is_none() {
+        return Ok((start(listen).await?, None));
+    }
+    let secret = door::secret(&listen.work_dir)?;
+    let last = last_address(&listen.work_dir.join(door::ADDRESS), None)?;
+    let port = door::port(last.as_ref());
+    let node = start_as(listen, |node| node.door(port, secret.clone())).await?;
+    let addr = node.door().expect("a door was asked for").clone();
+    remember(&listen.work_dir.join(door::ADDRESS), &addr)?;
+    Ok((node, Some(Door { addr, secret })))
+}
+
+async fn start_as(
+    listen: &Listen,
+    more: impl FnOnce(NodeBuilder) -> NodeBuilder,
+) -> anyhow::Result<Node> {
+    let wanted = listen_address(&listen.host, listen.port)?;
+    let file = listen.work_dir.join(ADDRESS);
+    let last = match listen.port {
+        0 => last_address(&file, Some(wanted.host()))?,
         _ => None,
     };
     let addr = last.clone().unwrap_or(wanted);
-    let node = Node::builder(addr.clone()).start().await;
-    let node = node.map_err(|error| cannot_listen(last.is_some(), work_dir, error))?;
-    remember(work_dir, node.addr())?;
+    let mut node = more(Node::builder(addr.clone()));
+    if let Some(tls) = &listen.tls {
+        node = node.transport(Arc::new(tls.clone()));
+    } else if listen.insecure {
+        node = node.insecure();
+    }
+    let node = node.start().await;
+    let node = node.map_err(|error| cannot_listen(last.is_some(), &file, error))?;
+    remember(&file, node.addr())?;
     Ok(node)
 }
 
@@ -76,9 +150,9 @@ fn listen_address(host: &str, port: u16) -> anyhow::Result<NodeAddr> {
     addr.map_err(|_| BadInput(format!("--host {host}: write a name or an IP address")).into())
 }
 
-fn last_address(work_dir: &Path, host: &str) -> anyhow::Result<Option<NodeAddr>> {
-    let file = work_dir.join(ADDRESS);
-    let text = match std::fs::read_to_string(&file) {
+/// The address in `file`, if there is one; with `host`, if it is of that host.
+fn last_address(file: &Path, host: Option<&str>) -> anyhow::Result<Option<NodeAddr>> {
+    let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(anyhow!("{}: cannot be read: {error}", file.display())),
@@ -87,20 +161,22 @@ fn last_address(work_dir: &Path, host: &str) -> anyhow::Result<Option<NodeAddr>>
         .trim()
         .parse()
         .with_context(|| file.display().to_string())?;
-    Ok((addr.host() == host).then_some(addr))
+    Ok(host.is_none_or(|host| addr.host() == host).then_some(addr))
 }
 
-fn remember(work_dir: &Path, addr: &NodeAddr) -> anyhow::Result<()> {
-    let (file, new) = (work_dir.join(ADDRESS), work_dir.join("address.new"));
+fn remember(file: &Path, addr: &NodeAddr) -> anyhow::Result<()> {
+    let new = file.with_extension("new");
     // Renamed, so that nobody reads half an address.
     let written =
-        std::fs::write(&new, format!("{addr}\n")).and_then(|()| std::fs::rename(&new, &file));
+        std::fs::write(&new, format!("{addr}\n")).and_then(|()| std::fs::rename(&new, file));
     written.with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn cannot_listen(last: bool, work_dir: &Path, error: StartError) -> anyhow::Error {
+fn cannot_listen(last: bool, file: &Path, error: StartError) -> anyhow::Error {
+    let StartError::Bind(BindError::Listen { .. }) = &error else {
+        return bad_input(error);
+    };
     let remedy = if last {
-        let file = work_dir.join(ADDRESS);
         format!(
             "this work directory's node had that address; to take another one, remove {}",
             file.display()
@@ -202,13 +278,16 @@ mod tests {
     #[test]
     fn a_node_comes_back_where_it_was_on_the_same_host() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(last_address(dir.path(), "127.0.0.1").unwrap(), None);
-        remember(dir.path(), &NodeAddr::new("127.0.0.1", 4711)).unwrap();
-        let last = last_address(dir.path(), "127.0.0.1").unwrap();
-        assert_eq!(last, Some(NodeAddr::new("127.0.0.1", 4711)));
-        assert_eq!(last_address(dir.path(), "10.0.0.1").unwrap(), None);
-        std::fs::write(dir.path().join(ADDRESS), "rubbish").unwrap();
-        let error = output::chain(&last_address(dir.path(), "h").unwrap_err());
+        let file = dir.path().join(ADDRESS);
+        let last = |host| last_address(&file, host);
+        assert_eq!(last(Some("127.0.0.1")).unwrap(), None);
+        let addr = NodeAddr::new("127.0.0.1", 4711);
+        remember(&file, &addr).unwrap();
+        assert_eq!(last(Some("127.0.0.1")).unwrap(), Some(addr.clone()));
+        assert_eq!(last(None).unwrap(), Some(addr));
+        assert_eq!(last(Some("10.0.0.1")).unwrap(), None);
+        std::fs::write(&file, "rubbish").unwrap();
+        let error = output::chain(&last(Some("h")).unwrap_err());
         assert!(
             error.contains("address: \"rubbish\" is not a node address"),
             "{error}"

@@ -15,7 +15,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{anyhow, bail};
 use clap::Args;
 use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, Policy};
-use tepui_framework::{End, Handle, Options, local_address, run_with};
+use tepui_framework::{End, Handle, Options, run_with, start_node};
 use tepui_protocol::{FrameworkInfo, Resource, Resources, Role, Scalar, messages::operator};
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::{MemoryStore, RedbStore, StateStore};
@@ -113,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::catch()?;
     if !is_resumed {
         // A framework waits for its master as long as it takes; a typing error should not.
-        let client = Client::of(&master).await?;
+        let client = Client::of(&arguments.master).await?;
         let answer = client.ask(operator::GetMaster {}).await;
         client.close().await;
         answer?;
@@ -123,10 +123,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         (_, true) => Form::Json,
         _ => Form::Lines,
     };
-    let node = Node::builder(local_address(master.node())?)
-        .workers(1)
-        .start()
-        .await?;
+    let node = start_node(master.node(), arguments.master.security.tls()?).await?;
     let started = start(&node, &master, job, arguments.role, store);
     let ended = match started {
         Ok(running) => running.wait(&mut signals, form).await,

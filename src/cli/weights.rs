@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let client = Client::of(&arguments.master.pid).await?;
+    let client = Client::of(&arguments.master).await?;
     let weights = arguments.weights.into_iter().collect();
     let answer = client.ask(UpdateWeights { weights }).await;
     client.close().await;

@@ -167,6 +167,14 @@ impl Agent {
             .expect("an agent that handles messages has started")
     }
 
+    /// Its PID as its executors reach it.
+    fn pid_for_executors(&self) -> AnyPid {
+        match &self.config.door {
+            Some(door) => self.own_pid().at(door.addr.clone()),
+            None => self.own_pid(),
+        }
+    }
+
     fn uuid(&mut self) -> Uuid {
         let random: u128 = self.rng.random();
         uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid()

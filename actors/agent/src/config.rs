@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tepui_isolation::Discovered;
 use tepui_protocol::{AgentInfo, Resources};
+use tepui_runtime::{NodeAddr, Secret};
 
 /// All settings of an agent. Times are in seconds where they are written as text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,18 @@ pub struct AgentConfig {
     pub stop_grace: Duration,
     /// The largest piece of a sandbox file that is read at once, in bytes.
     pub sandbox_piece_max: u32,
+    /// By which executors reach the agent, where its own address asks for certificates.
+    #[serde(skip)]
+    pub door: Option<Door>,
+}
+
+/// The door of the agent's node (see [`tepui_runtime::NodeBuilder::door`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Its address.
+    pub addr: NodeAddr,
+    /// What those who come through it know.
+    pub secret: Secret,
 }
 
 impl Default for AgentConfig {
@@ -83,6 +96,7 @@ impl Default for AgentConfig {
             recovery_timeout: Duration::from_secs(900),
             stop_grace: Duration::from_secs(5),
             sandbox_piece_max: 1 << 20,
+            door: None,
         }
     }
 }

@@ -26,5 +26,5 @@ pub mod records;
 
 pub use actor::{AgentActor, StartError, StopAgent};
 pub use agent::{Agent, RecoveryError};
-pub use config::AgentConfig;
+pub use config::{AgentConfig, Door};
 pub use launcher::{ExecutorLaunch, ExecutorRun, Launched, Launcher, SystemLauncher};

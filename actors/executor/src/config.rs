@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tepui_protocol::messages::environment::{ExecutorPlace, InvalidPlace};
-use tepui_runtime::NodeAddr;
+use tepui_protocol::messages::environment::{self, ExecutorPlace, InvalidPlace};
+use tepui_runtime::{NodeAddr, Secret};
 
 /// All settings of an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct ExecutorConfig {
     pub inherited: BTreeMap<String, String>,
     /// Where its node listens; the agent is on the same machine.
     pub listen: NodeAddr,
+    /// What it and the agent prove to each other to know, where the agent has a door.
+    pub secret: Option<Secret>,
     /// The time from a registration to the next attempt; doubles up to `register_backoff_max`.
     pub register_backoff: Duration,
     /// The longest time between attempts.
@@ -29,6 +31,7 @@ impl ExecutorConfig {
             place,
             inherited: BTreeMap::new(),
             listen: NodeAddr::new("127.0.0.1", 0),
+            secret: None,
             register_backoff: Duration::from_millis(250),
             register_backoff_max: Duration::from_secs(5),
             resend_after: Duration::from_secs(10),
@@ -41,12 +44,18 @@ impl ExecutorConfig {
     /// [`InvalidPlace`] when this process was not started by an agent.
     pub fn from_env() -> Result<Self, InvalidPlace> {
         let place = ExecutorPlace::from_variables(|name| std::env::var(name).ok())?;
+        let secret = environment::secret(|name| std::env::var(name).ok())?;
         let all = std::env::vars_os();
         let texts = all.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let inherited = texts.filter(|(name, _)| !is_internal(name)).collect();
+        let mut config = Self::new(place);
+        if secret.is_some() {
+            config.listen = NodeAddr::door(0);
+        }
         Ok(Self {
             inherited,
-            ..Self::new(place)
+            secret,
+            ..config
         })
     }
 }

@@ -34,8 +34,14 @@ pub enum RunError {
 /// [`RunError`].
 pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
     let addr = config.listen.clone();
-    let node = Node::builder(addr.clone()).workers(1).start().await;
-    let node = node.map_err(|source| RunError::Listen { addr, source })?;
+    let mut node = Node::builder(addr.clone()).workers(1);
+    if let Some(secret) = config.secret.clone() {
+        node = node.secret(secret);
+    }
+    let node = node
+        .start()
+        .await
+        .map_err(|source| RunError::Listen { addr, source })?;
     let rng = node.rng();
     let pid = node.spawn_with(NAME, move || {
         ExecutorActor::new(config, rng, Box::new(SystemProcesses::owning_descendants()))

@@ -47,13 +47,13 @@ use std::{process::ExitCode, time::Duration};
 
 use tepui_protocol::{
     AgentId, KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp,
-    messages::environment::{ExecutorPlace, InvalidPlace},
+    messages::environment::{self, ExecutorPlace, InvalidPlace},
 };
 use tepui_runtime::{Node, Pid};
 use tokio::sync::oneshot;
 
 use self::actor::{ExecutorActor, ReportMessage};
-use crate::framework::{FrameworkError, local_address, run_blocking};
+use crate::framework::{FrameworkError, run_blocking};
 
 /// A framework's part in an executor process. Callbacks come one at a time, none may block.
 pub trait Executor: Send + 'static {
@@ -237,12 +237,9 @@ pub async fn run(
 pub fn main(executor: impl Executor) -> ExitCode {
     run_blocking(async move {
         let place = ExecutorPlace::from_variables(|name| std::env::var(name).ok())?;
-        let listen = local_address(place.agent.node())?;
-        let node = Node::builder(listen)
-            .workers(1)
-            .start()
-            .await
-            .map_err(FrameworkError::from)?;
+        let secret = environment::secret(|name| std::env::var(name).ok())?;
+        let node = environment::node(secret).workers(1).start().await;
+        let node = node.map_err(FrameworkError::from)?;
         let result = run(&node, place, executor).await;
         node.shutdown().await;
         Ok::<(), ExecutorError>(result?)

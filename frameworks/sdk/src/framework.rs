@@ -1,10 +1,14 @@
 //! Running a framework: [`run`] on a node that is there, or [`main`] for a program that is nothing
 //! else.
 
-use std::{fmt::Display, process::ExitCode};
+use std::{fmt::Display, path::PathBuf, process::ExitCode, sync::Arc};
 
 use tepui_protocol::FrameworkInfo;
-use tepui_runtime::{AnyPid, Node, NodeAddr, Pid, node::SpawnError, node::StartError};
+use tepui_runtime::{
+    AnyPid, Node, NodeAddr, Pid,
+    node::{SpawnError, StartError},
+    transport::{Tls, TlsError, TlsFiles},
+};
 use tepui_store::{MemoryStore, StateStore, StoreError};
 use tokio::sync::oneshot;
 
@@ -47,6 +51,9 @@ pub enum FrameworkError {
     /// The master's address is no address.
     #[error(transparent)]
     Master(#[from] InvalidMaster),
+    /// The files of `TEPUI_TLS_CA`, `TEPUI_TLS_CERT` and `TEPUI_TLS_KEY` make no identity.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// No address of this machine leads to the master.
     #[error("cannot find a way to {master}")]
     NoRoute {
@@ -172,8 +179,49 @@ pub fn local_address(master: &NodeAddr) -> Result<NodeAddr, FrameworkError> {
     Ok(NodeAddr::new(&local.ip().to_string(), 0))
 }
 
+/// Starts a node that talks to `master` and those that it names: with a certificate, or without.
+///
+/// With `tls` the node is known by the address of the interface that leads to the master, if its
+/// certificate is for it, and by the certificate's name otherwise. Without, it listens on loopback
+/// alone: it dials, and is not dialled.
+///
+/// # Errors
+/// [`FrameworkError::NoRoute`], or [`FrameworkError::Node`] when the node does not start.
+pub async fn start_node(master: &NodeAddr, tls: Option<Tls>) -> Result<Node, FrameworkError> {
+    let local = local_address(master)?;
+    let node = match tls {
+        Some(tls) => {
+            let known_as = tls.known_as(&local);
+            Node::builder(local)
+                .advertise(known_as)
+                .transport(Arc::new(tls))
+        }
+        None => Node::builder(NodeAddr::new("127.0.0.1", 0)).advertise(local),
+    };
+    Ok(node.workers(1).start().await?)
+}
+
+/// Reads the identity that `TEPUI_TLS_CA`, `TEPUI_TLS_CERT` and `TEPUI_TLS_KEY` name, if they do.
+///
+/// # Errors
+/// [`FrameworkError`] when only some are set, or a file is not what it should be.
+pub fn tls_from_env() -> Result<Option<Tls>, FrameworkError> {
+    let names = ["TEPUI_TLS_CA", "TEPUI_TLS_CERT", "TEPUI_TLS_KEY"];
+    match names.map(|name| std::env::var_os(name).map(PathBuf::from)) {
+        [None, None, None] => Ok(None),
+        [Some(ca), Some(cert), Some(key)] => {
+            let files = TlsFiles { ca, cert, key };
+            Ok(Some(Tls::from_files(&files)?))
+        }
+        _ => Err(FrameworkError::Failed {
+            message: format!("TLS needs all three files: set {}", names.join(", ")),
+        }),
+    }
+}
+
 /// Runs a framework as a program: takes the master's address from the command line
-/// (`[--master] HOST:PORT`) or `TEPUI_MASTER`, and ends when the scheduler stops.
+/// (`[--master] HOST:PORT`) or `TEPUI_MASTER`, its certificate from `TEPUI_TLS_CA`,
+/// `TEPUI_TLS_CERT` and `TEPUI_TLS_KEY` (see [`tls_from_env`]), and ends when the scheduler stops.
 pub fn main(info: FrameworkInfo, scheduler: impl Scheduler) -> ExitCode {
     run_blocking(async move {
         let master = master_from(std::env::args().skip(1), std::env::var("TEPUI_MASTER").ok())?;
@@ -206,10 +254,7 @@ async fn run_to_end(
     info: FrameworkInfo,
     scheduler: impl Scheduler,
 ) -> Result<(), FrameworkError> {
-    let node = Node::builder(local_address(master.node())?)
-        .workers(1)
-        .start()
-        .await?;
+    let node = start_node(master.node(), tls_from_env()?).await?;
     let result = run(&node, master, info, scheduler)?.wait().await;
     node.shutdown().await;
     result

@@ -27,7 +27,9 @@ pub use address::{InvalidMaster, parse_master};
 pub use calls::{Call, Calls, End};
 pub use driver::Timing;
 pub use executor::Executor;
-pub use framework::{FrameworkError, Handle, Options, local_address, main, run, run_with};
+pub use framework::{
+    FrameworkError, Handle, Options, local_address, main, run, run_with, start_node, tls_from_env,
+};
 pub use scheduler::{Kept, Scheduler};
 pub use tepui_protocol as protocol;
 pub use tepui_runtime as runtime;

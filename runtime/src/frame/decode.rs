@@ -180,6 +180,8 @@ fn control(body: &mut Body<'_>) -> Result<Option<Control>, FrameError> {
             received: body.u64("number")?,
         },
         kind::GOODBYE => Control::Goodbye,
+        kind::CHALLENGE => Control::Challenge(body.array("number")?),
+        kind::PROOF => Control::Proof(body.rest.to_vec()),
         _ => return Ok(None),
     }))
 }

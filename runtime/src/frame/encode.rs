@@ -52,6 +52,8 @@ pub(crate) fn encode_control(control: &Control, out: &mut BytesMut) {
         Control::Ping { received } => number(out, kind::PING, *received),
         Control::Pong { received } => number(out, kind::PONG, *received),
         Control::Goodbye => framed(out, kind::GOODBYE, |_| ()),
+        Control::Challenge(nonce) => framed(out, kind::CHALLENGE, |out| out.put_slice(nonce)),
+        Control::Proof(proof) => framed(out, kind::PROOF, |out| out.put_slice(proof)),
     }
 }
 

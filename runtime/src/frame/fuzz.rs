@@ -115,6 +115,8 @@ fn any_control() -> impl Strategy<Value = Control> {
         any::<u64>().prop_map(|received| Control::Ping { received }),
         any::<u64>().prop_map(|received| Control::Pong { received }),
         Just(Control::Goodbye),
+        any::<[u8; 32]>().prop_map(Control::Challenge),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Control::Proof),
     ]
 }
 

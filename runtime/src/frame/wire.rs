@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Frame;
-use crate::pid::NodeAddr;
+use crate::{pid::NodeAddr, secret::Nonce};
 
 /// What a connection begins with, in both directions, before any frame.
 pub(crate) const MAGIC: &[u8; 5] = b"TEPUI";
@@ -30,6 +30,8 @@ pub(crate) mod kind {
     pub(crate) const PING: u8 = 6;
     pub(crate) const PONG: u8 = 7;
     pub(crate) const GOODBYE: u8 = 8;
+    pub(crate) const CHALLENGE: u8 = 9;
+    pub(crate) const PROOF: u8 = 10;
     pub(crate) const TELL: u8 = 64;
     pub(crate) const ASK: u8 = 65;
     pub(crate) const REPLY: u8 = 66;
@@ -108,6 +110,10 @@ pub(crate) enum Control {
     Pong { received: u64 },
     /// The sending node shuts down in good order.
     Goodbye,
+    /// Before a Hello: the sender wants a proof about this number. See [`crate::secret`].
+    Challenge(Nonce),
+    /// The answer to a challenge.
+    Proof(Vec<u8>),
 }
 
 /// What a decoder finds.

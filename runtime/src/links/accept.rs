@@ -14,7 +14,7 @@ use super::{
     problem::{Problem, plain},
     task::Task,
 };
-use crate::transport::{Listener, Stream};
+use crate::transport::{Listener, Opening};
 
 /// Connections that may be introducing themselves at once.
 const STRANGERS_MAX: usize = 1024;
@@ -26,14 +26,14 @@ pub(super) async fn run(core: Arc<Core>, mut listener: Box<dyn Listener>) {
     let mut strangers: VecDeque<Task> = VecDeque::new();
     loop {
         match listener.accept().await {
-            Ok((stream, from)) => {
+            Ok((opening, from)) => {
                 if strangers.len() >= STRANGERS_MAX {
                     strangers.retain(|stranger| !stranger.is_finished());
                 }
                 if strangers.len() >= STRANGERS_MAX {
                     strangers.pop_front();
                 }
-                let meeting = meet(core.clone(), stream, from);
+                let meeting = meet(core.clone(), opening, from);
                 strangers.push_back(Task::spawn(&core.runtime, meeting));
             }
             Err(error) => {
@@ -44,9 +44,10 @@ pub(super) async fn run(core: Arc<Core>, mut listener: Box<dyn Listener>) {
     }
 }
 
-async fn meet(core: Arc<Core>, stream: Box<dyn Stream>, from: String) {
+async fn meet(core: Arc<Core>, opening: Opening, from: String) {
     let limit = core.config.handshake_timeout;
-    let problem = match timeout(limit, answer(&core, stream, &from)).await {
+    let meeting = async { answer(&core, opening.await?, &from).await };
+    let problem = match timeout(limit, meeting).await {
         Ok(Ok(Caller::Peer(greeted, hold))) => {
             let peer = hold.peer().clone();
             return peer.tell(Event::Opened(greeted, hold));

@@ -11,6 +11,11 @@
 //!
 //! Without `Start` nothing has changed at the acceptor, so a dialler may drop the connection when
 //! it no longer needs it. Whoever refuses says why in a `Reject` before it closes.
+//!
+//! Where the transport shows a certificate, the address in a Hello must be one that it is for. Nodes
+//! that share a [secret](crate::secret) ask each other for a proof where there is no certificate:
+//! a `Challenge` goes before each Hello, the acceptor's `Proof` before its own, the dialler's before
+//! `Start`.
 
 use bytes::BytesMut;
 use tokio::{
@@ -30,7 +35,8 @@ use crate::{
     },
     http::Visit,
     pid::NodeAddr,
-    transport::{ReadHalf, Stream, WriteHalf},
+    secret::{Meeting, Nonce, Secret, Side, nonce},
+    transport::{Certificate, ReadHalf, Stream, WriteHalf},
 };
 
 /// No Hello is longer than this.
@@ -52,10 +58,13 @@ pub(super) struct Greeted {
 
 /// Dials `addr`, as the node that calls itself `epoch` there.
 pub(super) async fn dial(core: &Core, addr: NodeAddr, epoch: u64) -> Result<Greeted, DialFailure> {
+    if addr.is_door() && core.config.secret.is_none() {
+        return Err(DialFailure::handshake(core, &addr, &Problem::NoSecret));
+    }
     let limit = core.config.connect_timeout;
     let stream = match timeout(limit, core.transport.connect(&addr)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(DialFailure::connect(&addr, &error)),
+        Ok(Err(error)) => return Err(DialFailure::connect(core, &addr, error)),
         Err(_) => return Err(DialFailure::no_answer(&addr, limit)),
     };
     let limit = core.config.handshake_timeout;
@@ -71,14 +80,19 @@ async fn introduce(
     epoch: u64,
     stream: Box<dyn Stream>,
 ) -> Result<Greeted, Problem> {
-    let mut party = Party::new(core, stream);
+    let mut party = Party::new(core, stream)?;
     party.say_hello(core, addr.clone(), epoch, true).await?;
     party.expect_preamble(core).await?;
     let hello = party.expect_hello().await?;
-    if let Err(problem) = check(core, &hello) {
+    let trusted = party
+        .check_identity(core, &hello)
+        .and_then(|()| check_addr(core, &hello))
+        .and_then(|()| party.check_proof(core, Side::Acceptor, &hello));
+    if let Err(problem) = trusted {
         party.reject(&problem).await;
         return Err(problem);
     }
+    party.prove(core, &hello).await?;
     Ok(party.greeted(hello, epoch, true))
 }
 
@@ -96,9 +110,13 @@ pub(super) async fn answer(
     stream: Box<dyn Stream>,
     from: &str,
 ) -> Result<Caller, Problem> {
-    let mut party = Party::new(core, stream);
+    let mut party = Party::new(core, stream)?;
     if party.speaks().await? == Speaks::Http {
-        return Ok(Caller::Http(party.visit(from)));
+        // Whoever has to prove something cannot do it over HTTP.
+        return match party.challenge {
+            Some(_) => Err(Problem::Unproven),
+            None => Ok(Caller::Http(party.visit(from))),
+        };
     }
     match party.answer(core).await {
         Ok((hello, hold)) => {
@@ -113,7 +131,7 @@ pub(super) async fn answer(
 }
 
 /// Whether the peer can be one.
-fn check(core: &Core, hello: &Hello) -> Result<(), Problem> {
+fn check_addr(core: &Core, hello: &Hello) -> Result<(), Problem> {
     if hello.addr != core.own {
         Ok(())
     } else if hello.incarnation == core.config.incarnation {
@@ -133,18 +151,96 @@ struct Party {
     write: WriteHalf,
     buffer: BytesMut,
     decoder: Decoder,
+    /// What the transport has proven of the peer.
+    certificate: Option<Certificate>,
+    /// What this node wants proven where the transport proves nothing.
+    challenge: Option<Challenge>,
+    /// The peer's challenge, and its answer to this node's.
+    theirs: (Option<Nonce>, Vec<u8>),
+}
+
+/// A secret, and the number that the peer is to answer.
+struct Challenge {
+    secret: Secret,
+    nonce: Nonce,
 }
 
 impl Party {
-    fn new(core: &Core, stream: Box<dyn Stream>) -> Self {
+    fn new(core: &Core, stream: Box<dyn Stream>) -> Result<Self, Problem> {
+        let certificate = stream.certificate().cloned();
+        let challenge = match (&certificate, &core.config.secret) {
+            (None, Some(secret)) => Some(Challenge {
+                secret: secret.clone(),
+                nonce: nonce()?,
+            }),
+            _ => None,
+        };
         let (read, write) = stream.into_split();
         let decoder = Decoder::new(core.own.clone(), HELLO_BYTES_MAX);
-        Self {
+        Ok(Self {
             read,
             write,
             buffer: BytesMut::new(),
             decoder,
+            certificate,
+            challenge,
+            theirs: (None, Vec::new()),
+        })
+    }
+
+    /// Whether the peer can be who it says it is.
+    fn check_identity(&self, core: &Core, hello: &Hello) -> Result<(), Problem> {
+        let addr = hello.addr.clone();
+        let either_behind = addr.is_door() || core.own.is_door();
+        match (&self.certificate, &self.challenge) {
+            (Some(certificate), _) => certificate
+                .check(hello.addr.host())
+                .map_err(|wrong| Problem::WrongHost { addr, wrong }),
+            (None, Some(_)) if !either_behind => Err(Problem::NotBehindDoor { addr }),
+            (None, Some(_)) if self.theirs.0.is_none() => Err(Problem::Unproven),
+            (None, _) => Ok(()),
         }
+    }
+
+    /// Whether the peer, as `side`, knows the secret; true where none is asked for.
+    fn check_proof(&self, core: &Core, side: Side, hello: &Hello) -> Result<(), Problem> {
+        let Some(challenge) = &self.challenge else {
+            return Ok(());
+        };
+        let (theirs, proof) = &self.theirs;
+        let theirs = theirs.as_ref().ok_or(Problem::Unproven)?;
+        let (ours, theirs) = ((&core.own, &challenge.nonce), (&hello.addr, theirs));
+        let meeting = match side {
+            Side::Acceptor => Meeting::of(ours, theirs),
+            Side::Dialler => Meeting::of(theirs, ours),
+        };
+        if challenge.secret.holds(side, meeting, proof) {
+            Ok(())
+        } else {
+            Err(Problem::Unproven)
+        }
+    }
+
+    /// What this node answers to the peer's challenge, as `side`.
+    fn answer_to(&self, core: &Core, side: Side, peer: &NodeAddr) -> Option<Control> {
+        let challenge = self.challenge.as_ref()?;
+        let theirs = (peer, self.theirs.0.as_ref()?);
+        let ours = (&core.own, &challenge.nonce);
+        let meeting = match side {
+            Side::Acceptor => Meeting::of(theirs, ours),
+            Side::Dialler => Meeting::of(ours, theirs),
+        };
+        Some(Control::Proof(challenge.secret.prove(side, meeting)))
+    }
+
+    /// As the dialler.
+    async fn prove(&mut self, core: &Core, hello: &Hello) -> Result<(), Problem> {
+        let Some(proof) = self.answer_to(core, Side::Dialler, &hello.addr) else {
+            return Ok(());
+        };
+        let mut bytes = BytesMut::new();
+        encode_control(&proof, &mut bytes);
+        Ok(self.write.write_all(&bytes).await?)
     }
 
     fn greeted(self, hello: Hello, epoch: u64, dialled: bool) -> Greeted {
@@ -162,7 +258,8 @@ impl Party {
         self.write.write_all(&core.preamble().encode()).await?;
         self.expect_preamble(core).await?;
         let hello = self.expect_hello().await?;
-        if let Err(problem) = check(core, &hello) {
+        self.check_identity(core, &hello)?;
+        if let Err(problem) = check_addr(core, &hello) {
             // The dialler finds the same, in its own words.
             self.say_hello(core, hello.addr, 0, false).await?;
             return Err(problem);
@@ -171,7 +268,9 @@ impl Party {
         self.say_hello(core, hello.addr.clone(), hold.peer().epoch(), false)
             .await?;
         match self.next().await? {
-            Control::Start => Ok((hello, hold)),
+            Control::Start => self
+                .check_proof(core, Side::Dialler, &hello)
+                .map(|()| (hello, hold)),
             other => Err(refusal(other)),
         }
     }
@@ -206,6 +305,13 @@ impl Party {
         if with_preamble {
             bytes.extend_from_slice(&core.preamble().encode());
         }
+        if let Some(challenge) = &self.challenge {
+            encode_control(&Control::Challenge(challenge.nonce), &mut bytes);
+        }
+        // An acceptor knows the peer's challenge by now; a dialler does not.
+        if let Some(proof) = self.answer_to(core, Side::Acceptor, &wanted) {
+            encode_control(&proof, &mut bytes);
+        }
         let incarnation = core.config.incarnation;
         let hello = Hello {
             addr: core.own.clone(),
@@ -237,6 +343,11 @@ impl Party {
     }
 
     fn not_tepui(&self) -> Problem {
+        // The first bytes of a TLS handshake, and of the alert that a TLS node answers with.
+        const TLS: [[u8; 2]; 2] = [[0x16, 3], [0x15, 3]];
+        if TLS.iter().any(|tls| self.buffer.starts_with(tls)) {
+            return Problem::SpeaksTls;
+        }
         let first = &self.buffer[..self.buffer.len().min(8)];
         Problem::WrongMagic {
             began: first.escape_ascii().to_string(),
@@ -253,6 +364,8 @@ impl Party {
     async fn next(&mut self) -> Result<Control, Problem> {
         loop {
             match self.decoder.next(&mut self.buffer)? {
+                Some(Wire::Control(Control::Challenge(nonce))) => self.theirs.0 = Some(nonce),
+                Some(Wire::Control(Control::Proof(proof))) => self.theirs.1 = proof,
                 Some(Wire::Control(control)) => return Ok(control),
                 Some(_) => return Err(Problem::OutOfTurn),
                 None => self.read_more().await?,

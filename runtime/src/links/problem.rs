@@ -6,6 +6,7 @@ use super::{Loss, core::Core};
 use crate::{
     frame::{FrameError, Preamble},
     pid::NodeAddr,
+    transport::{Untrusted, WrongHost},
 };
 
 /// Why a handshake failed, or a connection was closed. Completed by [`Problem::of`].
@@ -13,6 +14,26 @@ use crate::{
 pub(super) enum Problem {
     #[error("does not speak tepui (it began with \"{began}\")")]
     WrongMagic { began: String },
+    #[error(
+        "speaks TLS, and this node does not; start this node with --tls-ca, --tls-cert and --tls-key"
+    )]
+    SpeaksTls,
+    #[error("{0}")]
+    Untrusted(Untrusted),
+    #[error(
+        "calls itself {addr}, but its certificate {wrong}; give it an address of its certificate, \
+         or issue it one with `--host {}`",
+        wrong.host
+    )]
+    WrongHost { addr: NodeAddr, wrong: WrongHost },
+    #[error(
+        "calls itself {addr}, but comes through this machine's door, which is for nodes behind it"
+    )]
+    NotBehindDoor { addr: NodeAddr },
+    #[error("does not prove that it knows the secret of this machine's nodes")]
+    Unproven,
+    #[error("is behind the door of its machine, to which this node has no secret")]
+    NoSecret,
     #[error(
         "speaks protocol {}, this node {}; upgrade the older one",
         range(theirs),
@@ -34,13 +55,22 @@ pub(super) enum Problem {
     #[error("closed the connection")]
     Closed,
     #[error("is cut off: {}", plain(.0))]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
     #[error("was not heard of for {0:?}")]
     Silent(Duration),
     #[error("said goodbye")]
     Goodbye,
     #[error("cannot be served: this node is shutting down")]
     Stopping,
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match Untrusted::within(&error) {
+            Some(untrusted) => Problem::Untrusted(untrusted.clone()),
+            None => Problem::Io(error),
+        }
+    }
 }
 
 impl Problem {
@@ -56,6 +86,11 @@ impl Problem {
                 "this node speaks protocol {}, you {}; upgrade the older one",
                 range(ours),
                 range(theirs)
+            ),
+            Problem::WrongHost { addr, wrong } => format!(
+                "you call yourself {addr}, but your certificate {wrong}; start with an address of \
+                 your certificate, or get one with `tepui certs issue NAME --host {}`",
+                wrong.host
             ),
             other => format!("the peer {other}"),
         }
@@ -101,8 +136,11 @@ pub(super) struct DialFailure {
 }
 
 impl DialFailure {
-    pub(super) fn connect(addr: &NodeAddr, error: &io::Error) -> Self {
-        let problem = format!("cannot connect to {addr}: {}", plain(error));
+    pub(super) fn connect(core: &Core, addr: &NodeAddr, error: io::Error) -> Self {
+        if Untrusted::within(&error).is_some() {
+            return Self::handshake(core, addr, &error.into());
+        }
+        let problem = format!("cannot connect to {addr}: {}", plain(&error));
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::refused(problem),
             _ => Self::unreachable(problem),

@@ -21,6 +21,7 @@ use crate::{
     NodeAddr,
     http::{HttpAccess, HttpLimits, Server},
     links::{BindError, LinkConfig, Links},
+    secret::Secret,
     trace,
     transport::{Tcp, Transport},
 };
@@ -96,6 +97,29 @@ impl NodeBuilder {
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = transport;
         self
+    }
+
+    /// Listens where anybody can connect, although the transport asks nobody who they are. Without
+    /// this, plain TCP listens on loopback only.
+    pub fn insecure(mut self) -> Self {
+        self.links.insecure = true;
+        self
+    }
+
+    /// What this node and others of its machine prove to each other to know, where the transport
+    /// does not say who they are: nobody else is let in, or talked to, without a certificate. With
+    /// [`NodeAddr::door`] as its address the node is *behind a door*.
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.links.secret = Some(secret);
+        self
+    }
+
+    /// Opens a door: a second listener, on loopback and without TLS, for nodes behind it, which
+    /// know `secret`. They call themselves by an address of [`NodeAddr::door`], and can call
+    /// themselves nothing else. Port 0 takes a free one; see [`Node::door`].
+    pub fn door(mut self, port: u16, secret: Secret) -> Self {
+        self.links.door = Some(port);
+        self.secret(secret)
     }
 
     /// The seed of the node's random generator; default: from the operating system.

@@ -11,13 +11,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use tokio::{
     io::duplex,
     sync::{Notify, mpsc},
 };
 
-use super::{Listener, Stream, Transport};
+use super::{Listener, Opening, Stream, Transport};
 use crate::pid::NodeAddr;
 
 mod pipe;
@@ -186,11 +186,12 @@ impl Listener for MemoryDoor {
         self.addr.clone()
     }
 
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, String)>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Opening, String)>> {
         Box::pin(async {
             let next = self.queue.recv().await;
             let (pipe, from) = next.expect("the network keeps the sender while the door is open");
-            Ok((Box::new(pipe) as Box<dyn Stream>, from))
+            let stream = Box::new(pipe) as Box<dyn Stream>;
+            Ok((ready(Ok(stream)).boxed(), from))
         })
     }
 }

@@ -1,11 +1,11 @@
 //! TCP, as the operating system has it.
 
-use std::io;
+use std::{io, net::Ipv4Addr};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Listener, ReadHalf, Stream, Transport, WriteHalf};
+use super::{Listener, Opening, ReadHalf, Stream, Transport, Unsafe, WriteHalf};
 use crate::pid::NodeAddr;
 
 /// TCP sockets without Nagle's delay. Host names are resolved, and each address is tried.
@@ -16,19 +16,45 @@ impl Transport for Tcp {
     fn listen(&self, addr: &NodeAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         let addr = addr.clone();
         Box::pin(async move {
-            let listener = TcpListener::bind(addr.to_string()).await?;
-            let addr = NodeAddr::new(addr.host(), listener.local_addr()?.port());
+            let (listener, addr) = bind(&addr).await?;
             Ok(Box::new(TcpDoor { listener, addr }) as Box<dyn Listener>)
         })
     }
 
     fn connect(&self, addr: &NodeAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
-        let addr = addr.to_string();
-        Box::pin(async move {
-            let stream = TcpStream::connect(addr).await?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
-        })
+        let addr = addr.clone();
+        Box::pin(async move { Ok(Box::new(connect(&addr).await?) as Box<dyn Stream>) })
+    }
+
+    fn vouch(&self, listen: &NodeAddr, _: &NodeAddr) -> Result<(), Unsafe> {
+        if listen.is_loopback() {
+            Ok(())
+        } else {
+            Err(Unsafe::Open)
+        }
+    }
+}
+
+/// Listens on `addr`, and tells the real port.
+pub(super) async fn bind(addr: &NodeAddr) -> io::Result<(TcpListener, NodeAddr)> {
+    let listener = TcpListener::bind(address(addr)).await?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, NodeAddr::new(addr.host(), port)))
+}
+
+/// Connects to `addr`.
+pub(super) async fn connect(addr: &NodeAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address(addr)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What the system is asked for. A door is on loopback, and no resolver is trusted with that.
+fn address(addr: &NodeAddr) -> String {
+    if addr.is_door() {
+        format!("{}:{}", Ipv4Addr::LOCALHOST, addr.port())
+    } else {
+        addr.to_string()
     }
 }
 
@@ -42,11 +68,12 @@ impl Listener for TcpDoor {
         self.addr.clone()
     }
 
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, String)>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Opening, String)>> {
         Box::pin(async {
             let (stream, from) = self.listener.accept().await?;
             stream.set_nodelay(true)?;
-            Ok((Box::new(stream) as Box<dyn Stream>, from.to_string()))
+            let stream = Box::new(stream) as Box<dyn Stream>;
+            Ok((ready(Ok(stream)).boxed(), from.to_string()))
         })
     }
 }

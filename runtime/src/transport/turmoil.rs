@@ -13,10 +13,10 @@ use std::{
     task::Poll,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use turmoil::net::{TcpListener, TcpStream};
 
-use super::{Listener, ReadHalf, Stream, Transport, WriteHalf};
+use super::{Listener, Opening, ReadHalf, Stream, Transport, WriteHalf};
 use crate::pid::NodeAddr;
 
 /// The network of the simulation that the calling host belongs to.
@@ -69,10 +69,11 @@ impl Listener for Door {
         self.addr.clone()
     }
 
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, String)>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Opening, String)>> {
         Box::pin(async {
             let (stream, from) = self.listener.accept().await?;
-            Ok((Box::new(stream) as Box<dyn Stream>, from.to_string()))
+            let stream = Box::new(stream) as Box<dyn Stream>;
+            Ok((ready(Ok(stream)).boxed(), from.to_string()))
         })
     }
 }

@@ -227,7 +227,7 @@ impl Agent {
     pub(super) fn reconnect(&self) -> Option<ToExecutor> {
         let agent_id = self.info.id.clone()?;
         Some(ToExecutor::Reconnect(executor::Reconnect {
-            agent: self.own_pid(),
+            agent: self.pid_for_executors(),
             agent_id,
         }))
     }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use tepui_protocol::{
     Capability, ExecutorId, FrameworkId, FrameworkInfo, Reason, TaskId, TaskInfo, TaskState,
     Timestamp,
-    messages::{agent, environment::ExecutorPlace, executor},
+    messages::{
+        agent,
+        environment::{self as names, ExecutorPlace},
+        executor,
+    },
 };
 use tepui_runtime::AnyPid;
 use tepui_store::codec;
@@ -213,7 +217,7 @@ impl Agent {
             Default::default()
         };
         let place = ExecutorPlace {
-            agent: self.own_pid(),
+            agent: self.pid_for_executors(),
             agent_id: self.info.id.clone()?,
             framework_id: run.framework_id.clone(),
             executor_id: run.executor_id.clone(),
@@ -224,10 +228,14 @@ impl Agent {
             master: Some(self.master.pid().any_incarnation().to_string()),
         };
         let command = executor.info.as_ref().map(|info| info.command.clone());
+        let mut environment = place.to_variables();
+        if let Some(door) = &self.config.door {
+            environment.insert(names::SECRET.to_owned(), door.secret.to_text());
+        }
         Some(ExecutorLaunch {
             run: run.clone(),
             command,
-            environment: place.to_variables(),
+            environment,
             sandbox,
         })
     }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use tepui_runtime::AnyPid;
+use tepui_runtime::{AnyPid, Node, NodeAddr, NodeBuilder, Secret};
 
 use crate::{AgentId, ExecutorId, FrameworkId};
 
@@ -27,6 +27,30 @@ pub const RECOVERY_TIMEOUT: &str = "TEPUI_RECOVERY_TIMEOUT";
 pub const TASK_KILLING: &str = "TEPUI_TASK_KILLING";
 /// The master's actor, where the agent knows it; also in the environment of tasks.
 pub const MASTER: &str = "TEPUI_MASTER";
+
+/// What agent and executor prove to each other to know, where the agent has a door. Not in the
+/// environment of tasks.
+pub const SECRET: &str = "TEPUI_AGENT_SECRET";
+
+/// Reads the secret from an environment, given as a function from name to value.
+///
+/// # Errors
+/// [`InvalidPlace`] when it is none.
+pub fn secret(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Secret>, InvalidPlace> {
+    let text = variable(SECRET);
+    let secret = text.map(|text| text.parse::<Secret>()).transpose();
+    // The value is nobody's business, not even in an error.
+    secret.map_err(|error| invalid(SECRET, "..", error))
+}
+
+/// An executor's node: on loopback, as its agent is on the same machine; behind the agent's door
+/// if there is one.
+pub fn node(secret: Option<Secret>) -> NodeBuilder {
+    match secret {
+        Some(secret) => Node::builder(NodeAddr::door(0)).secret(secret),
+        None => Node::builder(NodeAddr::new("127.0.0.1", 0)),
+    }
+}
 
 /// An executor's place in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +183,14 @@ mod tests {
         let variables = place().to_variables();
         let read = ExecutorPlace::from_variables(|name| variables.get(name).cloned());
         assert_eq!(read.unwrap(), place());
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_not_repeated() {
+        let none = secret(|_| None).unwrap();
+        assert_eq!(none, None);
+        let error = secret(|_| Some("abc".to_owned())).unwrap_err().to_string();
+        assert!(error.contains(SECRET) && !error.contains("abc"), "{error}");
     }
 
     #[test]

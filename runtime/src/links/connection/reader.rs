@@ -175,7 +175,9 @@ impl Reader<'_> {
             }
             Control::Goodbye => return Err(Problem::Goodbye),
             Control::Reject(why) => return Err(Problem::Rejected { why }),
-            Control::Hello(_) | Control::Start => return Err(Problem::OutOfTurn),
+            Control::Hello(_) | Control::Start | Control::Challenge(_) | Control::Proof(_) => {
+                return Err(Problem::OutOfTurn);
+            }
         }
         Ok(())
     }

@@ -32,7 +32,8 @@ impl Raw {
     }
 
     async fn accept(listener: &mut dyn Listener) -> Self {
-        Self::new(within(listener.accept()).await.unwrap().0)
+        let (opening, _) = within(listener.accept()).await.unwrap();
+        Self::new(opening.await.unwrap())
     }
 
     async fn say(&mut self, bytes: &[u8]) {
@@ -354,6 +355,10 @@ async fn an_address_in_use_is_named_with_what_to_do() {
         .unwrap();
     assert!(refused.to_string().contains("--advertise"), "{refused}");
     let own = Some("localhost:0".parse().unwrap());
-    let links = Links::bind(&any, own, life(2), tcp).await.unwrap();
+    let open = LinkConfig {
+        insecure: true,
+        ..life(2)
+    };
+    let links = Links::bind(&any, own, open, tcp).await.unwrap();
     assert_ne!(links.addr().port(), 0);
 }
