@@ -331,6 +331,21 @@ fn a_task_runs_on_a_cluster_over_tls() {
         }
     }
     assert_eq!(cluster.agents(&alice), 1);
+    let actors = |identity: &[String]| {
+        let arguments = ["actors", "--node", "10.77.0.1:5050"];
+        let command = cluster
+            .machines
+            .on(THERE, &with(&arguments, identity))
+            .output();
+        command.expect("the binary runs")
+    };
+    let shown = actors(&alice);
+    assert!(
+        text(&shown.stdout).contains("master"),
+        "{}",
+        text(&shown.stderr)
+    );
+    assert_refused(&actors(&[]), 1, &["10.77.0.1:5050"]);
     agent.ends_well(Signal::SIGINT);
 }
 

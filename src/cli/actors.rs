@@ -6,22 +6,28 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tepui_runtime::{NodeAddr, node::ActorInfo};
+use tepui_runtime::{
+    NodeAddr,
+    node::ActorInfo,
+    transport::{Tcp, Transport, Untrusted},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
-use crate::output::{self, Listing};
+use crate::{
+    cli::security::Security,
+    output::{self, Listing},
+};
 
 const EXAMPLES: &str = "\
 Examples:
   tepui actors                              of the master at 127.0.0.1:5050
   tepui actors --node 127.0.0.1:5051 --json
 
-MAILBOX is waiting/bound, BUSY the seconds spent in handlers. A node shows its actors to its own
-machine only, unless it was started otherwise.";
+MAILBOX is waiting/bound, BUSY the seconds spent in handlers. A node shows its actors to whoever
+has a certificate, and without certificates to its own machine only.";
 
 /// How long the answer may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -43,6 +49,8 @@ pub(crate) struct Arguments {
     /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    security: Security,
 }
 
 /// What a node answers.
@@ -55,7 +63,11 @@ struct Actors {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let addr = &arguments.node;
-    let asking = timeout(DEADLINE, get(addr, "/__actors__"));
+    let transport: Box<dyn Transport> = match arguments.security.tls()? {
+        Some(tls) => Box::new(tls),
+        None => Box::new(Tcp),
+    };
+    let asking = timeout(DEADLINE, get(&*transport, addr, "/__actors__"));
     let late = |_| anyhow!("the node at {addr} did not answer within {DEADLINE:?}");
     let answer = asking.await.map_err(late)??;
     let actors: Actors = serde_json::from_str(&answer)
@@ -92,17 +104,20 @@ fn row(depth: usize, info: &ActorInfo) -> [String; 7] {
 }
 
 /// The body of a page of a node.
-async fn get(addr: &NodeAddr, path: &str) -> anyhow::Result<String> {
-    let stream = TcpStream::connect(addr.to_string()).await;
-    let mut stream = stream.map_err(|error| {
-        anyhow!("no node at {addr}: {error}; name another with --node HOST:PORT")
+async fn get(transport: &dyn Transport, addr: &NodeAddr, path: &str) -> anyhow::Result<String> {
+    let stream = transport.connect(addr).await;
+    let stream = stream.map_err(|error| match Untrusted::within(&error) {
+        Some(does) => anyhow!("the node at {addr} {does}"),
+        None => anyhow!("no node at {addr}: {error}; name another with --node HOST:PORT"),
     })?;
+    let (read, mut write) = stream.into_split();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await?;
+    write.write_all(request.as_bytes()).await?;
+    write.flush().await?;
     let mut answer = String::new();
-    let mut bounded = stream.take(ANSWER_BYTES_MAX);
+    let mut bounded = read.take(ANSWER_BYTES_MAX);
     bounded.read_to_string(&mut answer).await?;
     body(addr, &answer).map(str::to_owned)
 }

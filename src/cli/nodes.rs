@@ -16,6 +16,7 @@ use anyhow::{Context as _, anyhow};
 use tepui_agent::Door;
 use tepui_runtime::{
     AnyPid, Node, NodeAddr, NodeBuilder,
+    http::HttpAccess,
     node::{BindError, StartError},
     transport::Tls,
 };
@@ -135,7 +136,10 @@ async fn start_as(
     let addr = last.clone().unwrap_or(wanted);
     let mut node = more(Node::builder(addr.clone()));
     if let Some(tls) = &listen.tls {
-        node = node.transport(Arc::new(tls.clone()));
+        // Who gets that far has a certificate, and may send any message.
+        node = node
+            .transport(Arc::new(tls.clone()))
+            .http(HttpAccess::Anyone);
     } else if listen.insecure {
         node = node.insecure();
     }

@@ -30,8 +30,8 @@ pub(crate) mod kind {
     pub(crate) const PING: u8 = 6;
     pub(crate) const PONG: u8 = 7;
     pub(crate) const GOODBYE: u8 = 8;
-    pub(crate) const CHALLENGE: u8 = 9;
-    pub(crate) const PROOF: u8 = 10;
+    pub(crate) const CHALLENGE: u8 = 40;
+    pub(crate) const PROOF: u8 = 41;
     pub(crate) const TELL: u8 = 64;
     pub(crate) const ASK: u8 = 65;
     pub(crate) const REPLY: u8 = 66;
