@@ -3,8 +3,11 @@
 CARGO ?= cargo
 # Cases of the fuzzing property tests in `make fuzz`: about a minute on two cores.
 FUZZ_CASES ?= 60000
+# With FUZZ_SECONDS=n the fuzzing tests are run again and again for so long.
+FUZZ_SECONDS ?=
+SOAK_SECONDS ?= 600
 
-.PHONY: help tools build test fuzz ui gpu-check lint docs figures clean
+.PHONY: help tools build test fuzz soak ui gpu-check lint docs figures clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -22,9 +25,15 @@ test: tools
 	$(CARGO) test --workspace --locked
 	$(MAKE) fuzz
 
-## make fuzz      the fuzzing tests at length (FUZZ_CASES=n)
+## make fuzz      the fuzzing tests at length (FUZZ_CASES=n, or FUZZ_SECONDS=n)
 fuzz:
-	TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime fuzz
+	end=$$(( $$(date +%s) + $(or $(FUZZ_SECONDS),0) )); while :; do \
+	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime fuzz || exit 1; \
+	  [ $$(date +%s) -lt $$end ] || exit 0; done
+
+## make soak      two nodes whose links are cut and healed for ten minutes (SOAK_SECONDS=n)
+soak:
+	TEPUI_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked -p tepui-runtime --test soak -- --nocapture
 
 ## make ui        the errors of the macros, as the compiler shows them
 ui:

@@ -1,43 +1,55 @@
-//! Messages between two nodes over loopback TCP, beside a raw socket in the same run.
+//! Messages between two nodes over loopback TCP, beside a raw link in the same run.
 //!
-//! Both ends live in this process, each on a thread of its own. The raw link carries the same
-//! 100-byte payload in length-delimited MessagePack frames, written in batches of up to 256 KiB.
-//! Cases: tells a second (wall time and CPU of both ends), ping-pong latency.
-//! `cargo bench --bench remote`
+//! The servers are processes of their own (this program again, with `--serve`), and each process has
+//! one runtime thread. The raw link is what one would write by hand with tokio and rmp-serde: a
+//! 25-byte binary header and the body straight into one buffer, one write for each drained queue of at
+//! most 512 messages, tasks joined by channels. Both send 100 bytes as one binary field beside a
+//! number, encoded by position; rounds alternate, so that both meet the same neighbours.
+//!
+//! Cases: tells (CPU of the client, rate; also with fields by name), ping-pong latency, asks with
+//! 1,000 in flight, and ping-pong during a bulk transfer of 1 GiB.
+//! `cargo bench --bench remote`; with `-- tell`, `ping-pong`, `ask` or `bulk` one of the cases.
 
 mod figures;
+#[path = "remote/ours.rs"]
+mod ours;
+#[path = "remote/raw.rs"]
+mod raw;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use figures::{cpu_time, quantile, record, wall};
 use tepui_runtime::prelude::*;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
+    task::LocalSet,
 };
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 9;
 const TELLS: u64 = 200_000;
-const PINGS: usize = 20_000;
-const BATCH: usize = 256 * 1024;
+const PINGS: usize = 2_000;
+const ASKS: usize = 20_000;
+const IN_FLIGHT: usize = 1_000;
+/// A sender lets others run after so many messages.
+const TURN: u64 = 256;
+const BULK_MESSAGES: usize = 1_024;
+const BULK_BYTES: usize = 1024 * 1024;
 
+/// What both links carry.
 #[derive(Clone, Serialize, Deserialize, Message)]
-#[message(name = "bench.Load", reply = u64)]
-struct Load {
-    n: u64,
+#[message(name = "bench.Load", reply = u64, positional)]
+pub(crate) struct Load {
+    pub(crate) n: u64,
     #[serde(with = "serde_bytes")]
-    payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Load {
-    fn new(n: u64) -> Self {
+    pub(crate) fn new(n: u64) -> Self {
         Self {
             n,
             payload: vec![7; 100],
@@ -45,22 +57,11 @@ impl Load {
     }
 }
 
-struct Sink(Arc<AtomicU64>);
-
-impl Actor for Sink {
-    type Context = Context<Self>;
+/// A way to send loads and to wait for their arrival.
+pub(crate) trait Link {
+    async fn tell(&self, load: Load);
+    async fn ask(&self, load: Load) -> u64;
 }
-
-impl Handler<Load> for Sink {
-    type Result = u64;
-
-    fn handle(&mut self, load: Load, _: &mut Context<Self>) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        load.n
-    }
-}
-
-accepts!(Sink: Load);
 
 fn runtime() -> Runtime {
     Builder::new_current_thread()
@@ -69,195 +70,225 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-/// A way to send loads and to wait for their arrival.
-trait Link {
-    async fn tell(&mut self, load: Load);
-    async fn flush(&mut self) {}
-    async fn ask(&mut self, load: Load) -> u64;
+/// A server process; it ends with this.
+struct Server {
+    child: Child,
+    addr: String,
 }
 
-struct OurLink {
-    _here: Node,
-    sink: Pid<Sink>,
-}
-
-impl Link for OurLink {
-    async fn tell(&mut self, load: Load) {
-        self.sink.tell_wait(load).await.expect("the link is up");
-    }
-
-    async fn ask(&mut self, load: Load) -> u64 {
-        self.sink
-            .ask(load, Duration::from_secs(5))
-            .await
-            .expect("an answer")
-    }
-}
-
-struct RawLink {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-/// Appends `load` as a frame: four bytes of length, one that says whether to answer, the body.
-fn frame(buffer: &mut Vec<u8>, load: &Load, answer: bool) {
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.push(u8::from(answer));
-    rmp_serde::encode::write_named(buffer, load).expect("a load encodes");
-    let length = u32::try_from(buffer.len() - start - 4).expect("a small frame");
-    buffer[start..start + 4].copy_from_slice(&length.to_be_bytes());
-}
-
-impl Link for RawLink {
-    async fn tell(&mut self, load: Load) {
-        frame(&mut self.buffer, &load, false);
-        if self.buffer.len() >= BATCH {
-            self.flush().await;
-        }
-    }
-
-    async fn flush(&mut self) {
-        self.stream
-            .write_all(&self.buffer)
-            .await
-            .expect("the socket is up");
-        self.buffer.clear();
-    }
-
-    async fn ask(&mut self, load: Load) -> u64 {
-        frame(&mut self.buffer, &load, true);
-        self.flush().await;
-        self.stream.read_u64().await.expect("an answer")
-    }
-}
-
-/// Serves one raw connection: decodes, counts, answers where asked.
-async fn serve_raw(mut stream: TcpStream, arrived: Arc<AtomicU64>) {
-    let mut bytes = bytes::BytesMut::with_capacity(2 * BATCH);
-    while stream.read_buf(&mut bytes).await.is_ok_and(|n| n > 0) {
-        while bytes.len() >= 4 {
-            let length = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
-            if bytes.len() < 4 + length {
-                break;
-            }
-            let body = bytes.split_to(4 + length);
-            let load: Load = rmp_serde::from_slice(&body[5..]).expect("a load decodes");
-            arrived.fetch_add(1, Ordering::Relaxed);
-            if body[4] == 1 {
-                stream.write_u64(load.n).await.expect("the socket is up");
-            }
+impl Server {
+    fn start(kind: &str) -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program)
+            .args(["--serve", kind])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts again");
+        let mut addr = String::new();
+        let out = child.stdout.take().expect("it is piped");
+        BufReader::new(out)
+            .read_line(&mut addr)
+            .expect("the server says where it is");
+        Self {
+            child,
+            addr: addr.trim().to_owned(),
         }
     }
 }
 
-async fn our_link(arrived: Arc<AtomicU64>) -> (OurLink, Node) {
-    let addr = || "127.0.0.1:0".parse().expect("an address");
-    let there = Node::builder(addr())
-        .workers(1)
-        .start()
-        .await
-        .expect("a node");
-    let here = Node::builder(addr())
-        .workers(1)
-        .start()
-        .await
-        .expect("a node");
-    let sink = there.spawn("sink", Sink(arrived)).expect("a free name");
-    let sink = here.bind(sink.as_any());
-    (OurLink { _here: here, sink }, there)
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
-async fn raw_link(arrived: Arc<AtomicU64>) -> RawLink {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        runtime().block_on(async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            sender
-                .send(listener.local_addr().expect("an address"))
-                .expect("the bench waits");
-            let (stream, _) = listener.accept().await.expect("a connection");
-            stream.set_nodelay(true).expect("a TCP socket");
-            serve_raw(stream, arrived).await;
-        });
+fn serve(kind: &str) {
+    // The client holds the other end: when it is gone, so is this.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
     });
-    let addr = receiver.recv().expect("the server started");
-    let stream = TcpStream::connect(addr).await.expect("the server listens");
-    stream.set_nodelay(true).expect("a TCP socket");
-    RawLink {
-        stream,
-        buffer: Vec::with_capacity(2 * BATCH),
+    let local = LocalSet::new();
+    match kind {
+        "raw" => local.block_on(&runtime(), raw::serve()),
+        _ => local.block_on(&runtime(), ours::serve()),
     }
 }
 
-/// Tells a second, and CPU nanoseconds a tell of both ends; medians.
-fn tells(runtime: &Runtime, link: &mut impl Link, arrived: &AtomicU64) -> (f64, f64) {
-    let (mut rates, mut costs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let goal = arrived.load(Ordering::Relaxed) + TELLS;
-        let cpu = cpu_time();
-        let took = wall(|| {
-            runtime.block_on(async {
-                for n in 0..TELLS {
-                    link.tell(Load::new(n)).await;
-                }
-                link.flush().await;
-                while arrived.load(Ordering::Relaxed) < goal {
-                    link.ask(Load::new(0)).await;
-                }
-            });
-        });
-        rates.push(TELLS as f64 / took.as_secs_f64());
-        costs.push((cpu_time() - cpu).as_nanos() as f64 / TELLS as f64);
+/// Tells a second, and CPU nanoseconds a tell of this process.
+async fn tells(link: &impl Link) -> (f64, f64) {
+    link.ask(Load::new(0)).await;
+    let cpu = cpu_time();
+    let start = tokio::time::Instant::now();
+    for n in 0..TELLS {
+        link.tell(Load::new(n)).await;
+        if n % TURN == 0 {
+            tokio::task::yield_now().await;
+        }
     }
-    rates.sort_by(f64::total_cmp);
-    costs.sort_by(f64::total_cmp);
-    (quantile(&rates, 0.5), quantile(&costs, 0.5))
+    link.ask(Load::new(0)).await;
+    let rate = TELLS as f64 / start.elapsed().as_secs_f64();
+    (rate, (cpu_time() - cpu).as_nanos() as f64 / TELLS as f64)
 }
 
-/// Microseconds of a question and its answer, sorted.
-fn pings(runtime: &Runtime, link: &mut impl Link) -> Vec<f64> {
-    let mut times = runtime.block_on(async {
-        let mut times = Vec::with_capacity(PINGS);
-        for n in 0..PINGS as u64 {
-            let start = tokio::time::Instant::now();
+/// Microseconds of questions and their answers.
+async fn pings(link: &impl Link, times: &mut Vec<f64>) {
+    for n in 0..PINGS as u64 {
+        let start = tokio::time::Instant::now();
+        assert_eq!(link.ask(Load::new(n)).await, n);
+        times.push(start.elapsed().as_nanos() as f64 / 1e3);
+    }
+}
+
+/// Asks a second with many in flight.
+async fn asks(link: &impl Link) -> f64 {
+    let start = tokio::time::Instant::now();
+    let each = ASKS / IN_FLIGHT;
+    let askers = (0..IN_FLIGHT).map(|_| async {
+        for n in 0..each as u64 {
             assert_eq!(link.ask(Load::new(n)).await, n);
-            times.push(start.elapsed().as_nanos() as f64 / 1e3);
         }
-        times
     });
-    times.sort_by(f64::total_cmp);
-    times
+    futures_util::future::join_all(askers).await;
+    ASKS as f64 / start.elapsed().as_secs_f64()
 }
 
-fn main() {
-    let runtime = runtime();
-    let arrived = Arc::new(AtomicU64::new(0));
-    let (mut ours, _there) = runtime.block_on(our_link(arrived.clone()));
-    let mut raw = runtime.block_on(raw_link(arrived.clone()));
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
 
-    let (raw_rate, raw_cpu) = tells(&runtime, &mut raw, &arrived);
-    let (rate, cpu) = tells(&runtime, &mut ours, &arrived);
-    let baseline = format!("raw socket {raw_rate:.0}/s, {raw_cpu:.0} ns CPU of both ends");
+/// What one link showed.
+#[derive(Default)]
+struct Seen {
+    rates: Vec<f64>,
+    costs: Vec<f64>,
+    pings: Vec<f64>,
+    asks: Vec<f64>,
+}
+
+impl Seen {
+    async fn round(&mut self, link: &impl Link) {
+        if wanted("tell") {
+            let (rate, cost) = tells(link).await;
+            self.rates.push(rate);
+            self.costs.push(cost);
+        }
+        if wanted("ping-pong") {
+            pings(link, &mut self.pings).await;
+        }
+        if wanted("ask") {
+            self.asks.push(asks(link).await);
+        }
+    }
+}
+
+/// Whether the command line asks for `case`, or for none.
+fn wanted(case: &str) -> bool {
+    let mut cases = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    let first = cases.next();
+    first.is_none_or(|first| first == case || cases.any(|other| other == case))
+}
+
+fn compare(raw: Seen, ours: Seen) {
+    if wanted("tell") {
+        compare_tells(&raw, &ours);
+    }
+    if wanted("ask") {
+        let (raw_asks, asks) = (median(&raw.asks), median(&ours.asks));
+        let baseline = format!("raw link {raw_asks:.0}/s");
+        record("remote/ask/in-flight-1000/rate", asks, "asks/s", &baseline);
+    }
+    if wanted("ping-pong") {
+        compare_pings(raw.pings, ours.pings);
+    }
+}
+
+fn compare_tells(raw: &Seen, ours: &Seen) {
+    let (raw_cost, cost) = (median(&raw.costs), median(&ours.costs));
+    let (raw_rate, rate) = (median(&raw.rates), median(&ours.rates));
+    let baseline = format!("raw link {raw_rate:.0}/s, {raw_cost:.0} ns CPU");
     record("remote/tell-100B/rate", rate, "messages/s", &baseline);
-    record("remote/tell-100B/cpu", cpu, "ns/op", &baseline);
+    record("remote/tell-100B/client-cpu", cost, "ns/op", &baseline);
+    let ratio = cost / raw_cost;
     record(
-        "remote/tell-100B/cpu/vs-raw",
-        cpu / raw_cpu,
+        "remote/tell-100B/client-cpu/vs-raw",
+        ratio,
         "ratio",
         &baseline,
     );
+}
 
-    let (raw_pings, our_pings) = (pings(&runtime, &mut raw), pings(&runtime, &mut ours));
+fn compare_pings(mut raw_pings: Vec<f64>, mut pings: Vec<f64>) {
+    raw_pings.sort_by(f64::total_cmp);
+    pings.sort_by(f64::total_cmp);
     for (name, q) in [("p50", 0.5), ("p99", 0.99)] {
-        let (ours, raw) = (quantile(&our_pings, q), quantile(&raw_pings, q));
-        let baseline = format!("raw socket {raw:.1} us");
+        let (ours, raw) = (quantile(&pings, q), quantile(&raw_pings, q));
+        let baseline = format!("raw link {raw:.1} us");
         record(&format!("remote/ping-pong/{name}"), ours, "us", &baseline);
-        record(
-            &format!("remote/ping-pong/{name}/vs-raw"),
-            ours / raw,
-            "ratio",
-            &baseline,
-        );
+        let name = format!("remote/ping-pong/{name}/vs-raw");
+        record(&name, ours / raw, "ratio", &baseline);
     }
+}
+
+/// Ping-pong while 1 GiB passes in messages of 1 MiB.
+async fn interference(link: &ours::Ours) {
+    let mut calm = Vec::new();
+    pings(link, &mut calm).await;
+    calm.sort_by(f64::total_cmp);
+    let transfer = link.transfer(BULK_MESSAGES, BULK_BYTES);
+    let times = std::cell::RefCell::new(Vec::new());
+    let pinging = async {
+        loop {
+            let start = tokio::time::Instant::now();
+            link.ask(Load::new(1)).await;
+            times
+                .borrow_mut()
+                .push(start.elapsed().as_nanos() as f64 / 1e3);
+            tokio::time::sleep_until(start + Duration::from_millis(1)).await;
+        }
+    };
+    let start = tokio::time::Instant::now();
+    tokio::select! {
+        () = transfer => {}
+        () = pinging => {}
+    }
+    let took = start.elapsed().as_secs_f64();
+    let mut times = times.take();
+    times.sort_by(f64::total_cmp);
+    let baseline = format!(
+        "calm p99 {:.0} us; 1 GiB in {took:.1} s; {} pings",
+        quantile(&calm, 0.99),
+        times.len()
+    );
+    let p99 = quantile(&times, 0.99) / 1e3;
+    record("remote/bulk-interference/p99", p99, "ms", &baseline);
+}
+
+fn main() {
+    let mut arguments = std::env::args();
+    if arguments.any(|argument| argument == "--serve") {
+        return serve(&arguments.next().expect("what to serve"));
+    }
+    let (raw_server, our_server) = (Server::start("raw"), Server::start("ours"));
+    let local = LocalSet::new();
+    let took = wall(|| {
+        local.block_on(&runtime(), async {
+            let raw = raw::Raw::connect(&raw_server.addr).await;
+            let ours = ours::Ours::connect(&our_server.addr).await;
+            let (mut of_raw, mut of_ours) = (Seen::default(), Seen::default());
+            for _ in 0..ROUNDS {
+                of_raw.round(&raw).await;
+                of_ours.round(&ours).await;
+            }
+            compare(of_raw, of_ours);
+            if wanted("bulk") {
+                interference(&ours).await;
+            }
+        });
+    });
+    println!("{ROUNDS} rounds in {took:.0?}");
 }

@@ -14,8 +14,8 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     AnyPid, Exited, Message, TellError, Undeliverable,
-    frame::Parcel,
     http::{HttpReply, HttpRequest, RouteInfo},
+    links::Arriving,
     node::{
         ActorInfo,
         monitors::{Watcher, table::Watchers},
@@ -94,7 +94,7 @@ pub(crate) trait AnyCell: Send + Sync {
     /// Takes a message from afar; the future, if any, is to be awaited: there is no room yet.
     fn post_parcel(
         self: Arc<Self>,
-        parcel: Parcel,
+        parcel: Arriving<'_>,
         reply: Option<RemoteReply>,
     ) -> Result<Option<BoxFuture<'static, ()>>, Undeliverable>;
     /// Delivers the notice ahead of messages, if the actor accepts it.
@@ -360,16 +360,12 @@ impl<A: Actor> AnyCell for Cell<A> {
 
     fn post_parcel(
         self: Arc<Self>,
-        parcel: Parcel,
+        parcel: Arriving<'_>,
         reply: Option<RemoteReply>,
     ) -> Result<Option<BoxFuture<'static, ()>>, Undeliverable> {
-        let Parcel {
-            name,
-            version,
-            body,
-            ..
-        } = parcel;
-        let envelope = self.routes.decode(&name, version, &body, reply)?;
+        let envelope = self
+            .routes
+            .decode(parcel.name, parcel.version, parcel.body, reply)?;
         match self.mailbox.push(envelope) {
             Ok(()) => Ok(None),
             Err(Rejected::Closed(_)) => Err(Undeliverable::NoSuchActor),

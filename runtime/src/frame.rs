@@ -4,7 +4,8 @@
 //! below [`wire::FIRST_NUMBERED`] steer one connection ([`Control`]); those from there on are
 //! numbered in order along a link, so that a link outlives a connection without loss or doubling
 //! (see [`crate::links`]). A receiver skips kinds that it does not know, and counts the numbered
-//! ones. See `encode` and `decode` for the bodies and `transport` for how the bytes travel.
+//! ones. From version 2 on, the names of actors and message types travel once and then as numbers
+//! of a table, and frames above 64 KiB travel in chunks on a connection of their own. See `encode` and `decode` for the bodies and `transport` for how the bytes travel.
 
 mod decode;
 mod encode;
@@ -17,9 +18,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
-    decode::{Decoder, FrameError},
-    encode::{encode_control, encode_frame},
-    wire::{Control, Hello, Preamble, Wire},
+    decode::{Assembled, Decoder, FrameError, Large},
+    encode::{
+        CHUNK_HEAD, chunk_head, encode_actor, encode_announce, encode_control, encode_forget,
+        encode_frame, encode_message, encode_type, message_prefix, reply_prefix,
+    },
+    wire::{Arrived, Control, Head, Hello, Preamble, Wire},
 };
 use crate::{
     error::Undeliverable,
@@ -44,6 +48,19 @@ pub(crate) struct Parcel {
     pub(crate) body: Vec<u8>,
 }
 
+/// The notice that a message without an answer was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    /// To whom it was sent.
+    pub(crate) to: AnyPid,
+    /// [`crate::Message::NAME`].
+    pub(crate) name: Arc<str>,
+    /// [`crate::Message::VERSION`].
+    pub(crate) version: u16,
+    /// Why.
+    pub(crate) reason: Undeliverable,
+}
+
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Frame {
@@ -64,6 +81,8 @@ pub(crate) enum Frame {
     Demonitor { target: AnyPid },
     /// `target` (of the sending node) has ended.
     Exited { target: AnyPid, reason: ExitReason },
+    /// A `Tell` of the receiving node was not taken here.
+    Refused(Refusal),
 }
 
 impl Frame {
@@ -72,7 +91,7 @@ impl Frame {
     pub(crate) fn is_system(&self) -> bool {
         !matches!(
             self,
-            Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. }
+            Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. } | Frame::Refused(_)
         )
     }
 
@@ -104,6 +123,9 @@ impl Frame {
                 Frame::Exited { target, reason } => {
                     pid_weight(target) + 2 * reason.to_string().len()
                 }
+                Frame::Refused(refusal) => {
+                    pid_weight(&refusal.to) + refusal.name.len() + refusal.reason.to_string().len()
+                }
             }
     }
 
@@ -118,6 +140,9 @@ impl Frame {
             Frame::Monitor { target } | Frame::Demonitor { target } => sane(target),
             Frame::Link { watcher, target } => sane(watcher) && sane(target),
             Frame::Exited { target, .. } => sane(target),
+            Frame::Refused(refusal) => {
+                sane(&refusal.to) && refusal.name.len() <= wire::NAME_BYTES_MAX
+            }
         }
     }
 }

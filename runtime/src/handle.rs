@@ -1,6 +1,10 @@
 //! [`Pid`]: a typed address that can be sent to, and the same for untyped ones inside of actors.
 
-use std::{fmt, hash, sync::Arc, time::Duration};
+use std::{
+    fmt, hash,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::{sync::oneshot, time::timeout};
@@ -8,6 +12,7 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     AnyPid, AskError, Message, Node, TellError, Undeliverable, ambient,
     cell::Cell,
+    links::Outlet,
     node::undeliverable,
     rt::{
         ActixActor, Actor, Context, Handler,
@@ -26,7 +31,8 @@ pub struct Pid<A: ActixActor<Context = Context<A>>> {
 
 enum Route<A: ActixActor<Context = Context<A>>> {
     Here(Arc<Cell<A>>),
-    Via(Node),
+    /// With the way to it, once it was used; `None` inside: it is an actor of the node itself.
+    Via(Node, Arc<OnceLock<Option<Outlet>>>),
     Ambient,
 }
 
@@ -41,7 +47,7 @@ impl<A: Actor> Pid<A> {
     pub(crate) fn via(node: Node, any: AnyPid) -> Self {
         Self {
             any,
-            route: Route::Via(node),
+            route: Route::Via(node, Arc::default()),
         }
     }
 
@@ -65,7 +71,10 @@ impl<A: Actor> Pid<A> {
     {
         match &self.route {
             Route::Here(cell) => cell.tell(message),
-            Route::Via(node) => node.tell(&self.any, message),
+            Route::Via(node, way) => match way.get_or_init(|| node.outlet(&self.any)) {
+                Some(outlet) => node.tell_afar(&self.any, outlet, message),
+                None => node.tell(&self.any, message),
+            },
             Route::Ambient => self.any.tell(message),
         }
     }
@@ -78,6 +87,9 @@ impl<A: Actor> Pid<A> {
     where
         A: Handler<M>,
     {
+        if let Some((node, outlet)) = self.way() {
+            return node.tell_wait_afar(&self.any, outlet, message).await;
+        }
         let Route::Here(cell) = &self.route else {
             return match self.node() {
                 Some(node) => node.tell_wait(&self.any, message).await,
@@ -105,6 +117,14 @@ impl<A: Actor> Pid<A> {
     where
         A: Handler<M>,
     {
+        let late = |_| AskError::Timeout {
+            pid: self.any.clone(),
+            after: deadline,
+        };
+        if let Some((node, outlet)) = self.way() {
+            let asking = node.ask_afar(&self.any, outlet, message);
+            return timeout(deadline, asking).await.map_err(late)?;
+        }
         let Route::Here(cell) = &self.route else {
             return match self.node() {
                 Some(node) => node.ask(&self.any, message, deadline).await,
@@ -124,16 +144,21 @@ impl<A: Actor> Pid<A> {
             })?;
             Ok(cell.filter_reply::<M>(reply).await)
         };
-        let late = |_| AskError::Timeout {
-            pid: self.any.clone(),
-            after: deadline,
-        };
         timeout(deadline, asking).await.map_err(late)?
+    }
+
+    /// The way to an actor of another node.
+    fn way(&self) -> Option<(&Node, &Outlet)> {
+        let Route::Via(node, way) = &self.route else {
+            return None;
+        };
+        let outlet = way.get_or_init(|| node.outlet(&self.any)).as_ref()?;
+        Some((node, outlet))
     }
 
     fn node(&self) -> Option<Node> {
         match &self.route {
-            Route::Via(node) => Some(node.clone()),
+            Route::Via(node, _) => Some(node.clone()),
             Route::Here(_) | Route::Ambient => ambient::current(),
         }
     }
@@ -176,7 +201,7 @@ impl<A: ActixActor<Context = Context<A>>> Clone for Pid<A> {
     fn clone(&self) -> Self {
         let route = match &self.route {
             Route::Here(cell) => Route::Here(cell.clone()),
-            Route::Via(node) => Route::Via(node.clone()),
+            Route::Via(node, way) => Route::Via(node.clone(), way.clone()),
             Route::Ambient => Route::Ambient,
         };
         Self {

@@ -22,6 +22,9 @@
 //! of the same (Unreachable: the peer had given the link up) ends the life with `on_lost` and begins
 //! the next one; what is queued goes there. So both ends of a link agree on whether it was lost.
 //!
+//! A link has two lanes, each with numbers of its own: one for control and ordinary frames, and one,
+//! on a connection of its own that is made when it is needed, for the chunks of large frames.
+//!
 //! If both nodes dial at once there are two connections: frames go over the newest, both are read,
 //! and the numbers of the frames keep the order. A frame that was written is kept until the peer
 //! says that it has arrived.
@@ -34,6 +37,7 @@
 //! `connection` the reading and writing, `handshake` the beginning, `outbox` the bounds.
 
 mod accept;
+mod arrival;
 mod connection;
 mod core;
 mod driver;
@@ -41,9 +45,13 @@ mod handshake;
 mod life;
 mod mending;
 mod outbox;
+mod outgoing;
+mod outlet;
 mod peer;
 mod problem;
+mod sent;
 mod sniff;
+mod table;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -57,25 +65,21 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 pub(crate) use self::traffic::Traffic;
-use self::{
-    core::Core,
-    outbox::{Pushed, Waited},
-    peer::{Event, Peer},
-    problem::plain,
-    task::Task,
-};
+use self::{core::Core, outbox::Pushed, peer::Peer, problem::plain, task::Task};
+pub(crate) use self::{life::Origin, outlet::Outlet};
 use crate::{
     frame::{
-        Frame, Preamble,
+        Frame, Parcel, Preamble,
         wire::{VERSION_MAX, VERSION_MIN},
     },
     http::Visit,
-    pid::NodeAddr,
+    pid::{AnyPid, NodeAddr},
     secret::Secret,
+    trace::TraceContext,
     transport::{Listener, Transport, Unsafe, WrongHost},
 };
 
@@ -99,9 +103,19 @@ pub(crate) enum Loss {
 
 /// What the link layer tells the node. Called from tasks, never from within a call of [`Links`].
 pub(crate) trait Inbound: Send + Sync + 'static {
-    /// `frame` came from `peer`. `Some(future)`: the reader must await it before it reads on (the
-    /// receiving mailbox is full).
-    fn on_frame(&self, peer: &PeerId, frame: Frame) -> Option<BoxFuture<'static, ()>>;
+    /// A message came from `origin`. `Some(future)`: the receiving mailbox is full; the message is in
+    /// it when the future is done, and no other one to the same actor must be handed over before.
+    fn on_message(
+        &self,
+        origin: &Arc<Origin>,
+        message: Arriving<'_>,
+    ) -> Option<BoxFuture<'static, ()>>;
+
+    /// `frame`, which is no message, came from `origin`.
+    fn on_frame(&self, origin: &Arc<Origin>, frame: Frame);
+
+    /// A message from a peer that is lost was still waiting for room.
+    fn on_dropped(&self, to: &AnyPid, name: &str);
 
     /// The link to the peer is lost: called once for each life of the link, with each address that
     /// the peer was reached by. No frame of that life follows.
@@ -116,15 +130,43 @@ pub(crate) trait Inbound: Send + Sync + 'static {
     }
 }
 
+/// A message that has arrived.
+#[derive(Clone, Copy)]
+pub(crate) struct Arriving<'a> {
+    /// To whom, on this node.
+    pub(crate) to: &'a AnyPid,
+    /// [`crate::Message::NAME`].
+    pub(crate) name: &'a Arc<str>,
+    /// [`crate::Message::VERSION`].
+    pub(crate) version: u16,
+    /// The question's number, if it is one.
+    pub(crate) ask: Option<u64>,
+    /// What the sender worked on.
+    pub(crate) trace: Option<TraceContext>,
+    /// The encoded message.
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Arriving<'a> {
+    fn parcel(parcel: &'a Parcel, ask: Option<u64>) -> Self {
+        Self {
+            to: &parcel.to,
+            name: &parcel.name,
+            version: parcel.version,
+            ask,
+            trace: parcel.trace.as_deref().copied(),
+            body: &parcel.body,
+        }
+    }
+}
+
 /// Why a frame was not queued.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The link's queue is at its bound.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "handed back for whoever has no other copy")
-    )]
-    Full(Box<Frame>),
+    Full,
+    /// The receiver's mailbox is full.
+    Held,
     /// The frame would be larger than allowed.
     TooLarge { bytes: usize, limit: usize },
     /// The links are shut down.
@@ -138,12 +180,14 @@ pub(crate) struct LinkConfig {
     pub(crate) incarnation: u64,
     /// Bytes in a frame.
     pub(crate) max_frame: usize,
-    /// Frames that may wait for a peer.
-    pub(crate) queue_frames: usize,
     /// Bytes that may wait for a peer.
     pub(crate) queue_bytes: usize,
-    /// Bytes that may be under way to a peer without having been acknowledged.
-    pub(crate) window: usize,
+    /// Bytes that may be under way to a peer, and parked for its sake, on each lane.
+    pub(crate) windows: [usize; 2],
+    /// Bytes that may be parked for one actor before the peer is asked to send it no more.
+    pub(crate) hold: usize,
+    /// The seed of the pauses between attempts to connect.
+    pub(crate) seed: u64,
     /// A connection on which nothing was written for this long is pinged.
     pub(crate) heartbeat: Duration,
     /// A peer that was not heard of for this long is lost; after half of it another connection is
@@ -171,9 +215,10 @@ impl Default for LinkConfig {
         Self {
             incarnation: 1,
             max_frame: 16 * MIB,
-            queue_frames: 65_536,
             queue_bytes: 64 * MIB,
-            window: 8 * MIB,
+            windows: [8 * MIB, 4 * MIB],
+            hold: MIB / 4,
+            seed: 0,
             heartbeat: Duration::from_secs(1),
             lost_after: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
@@ -341,73 +386,27 @@ impl Links {
     /// # Errors
     /// [`Refused`].
     pub(crate) fn send(&self, to: &NodeAddr, frame: Frame) -> Result<(), Refused> {
-        let weight = self.weigh(&frame)?;
-        self.offer(to, frame, |peer, frame| {
-            Offered::Pushed(peer.outbox.push(frame, weight))
-        })
-        .map(|_| ())
+        self.weigh(&frame)?;
+        let mut frame = Some(frame);
+        self.offer(to, |peer| peer.outbox.push(&mut frame))
     }
 
-    /// As [`Links::send`], and waits for room; the frame's place in line is taken by the call. It is
-    /// withdrawn if the future is dropped before that.
-    ///
-    /// # Errors
-    /// [`Refused`], but for [`Refused::Full`].
-    pub(crate) fn send_wait(
-        &self,
-        to: &NodeAddr,
-        frame: Frame,
-    ) -> BoxFuture<'static, Result<(), Refused>> {
-        let offered = self.weigh(&frame).and_then(|weight| {
-            self.offer(to, frame, |peer, frame| {
-                match peer.outbox.push_or_wait(frame, weight) {
-                    Waited::Now(pushed) => Offered::Pushed(pushed),
-                    Waited::Later(later) => Offered::Later(later),
-                }
-            })
-        });
-        match offered {
-            Ok(None) => ready(Ok(())).boxed(),
-            Ok(Some(later)) => async { later.await.map_err(|_| Refused::Stopped) }.boxed(),
-            Err(refused) => ready(Err(refused)).boxed(),
-        }
-    }
-
-    fn weigh(&self, frame: &Frame) -> Result<usize, Refused> {
+    fn weigh(&self, frame: &Frame) -> Result<(), Refused> {
         let (bytes, limit) = (frame.weight(), self.0.core.config.max_frame);
         if bytes > limit || !frame.has_sane_names() {
             Err(Refused::TooLarge { bytes, limit })
         } else {
-            Ok(bytes)
+            Ok(())
         }
     }
 
-    fn offer(
-        &self,
-        to: &NodeAddr,
-        mut frame: Frame,
-        offer: impl Fn(&Peer, Frame) -> Offered,
-    ) -> Result<Option<tokio::sync::oneshot::Receiver<()>>, Refused> {
+    fn offer(&self, to: &NodeAddr, mut offer: impl FnMut(&Peer) -> Pushed) -> Result<(), Refused> {
         loop {
-            let Some(peer) = self.0.core.peer(to).filter(|_| !self.0.core.is_stopped()) else {
+            let Some(peer) = self.peer(to) else {
                 return Err(Refused::Stopped);
             };
-            match offer(&peer, frame) {
-                Offered::Pushed(Pushed::Queued) => {
-                    self.0.core.counters.sent();
-                    return Ok(None);
-                }
-                Offered::Pushed(Pushed::QueuedUnattended) => {
-                    self.0.core.counters.sent();
-                    peer.tell(Event::Wanted);
-                    return Ok(None);
-                }
-                Offered::Pushed(Pushed::Full(frame)) => return Err(Refused::Full(Box::new(frame))),
-                Offered::Pushed(Pushed::Closed(back)) => frame = back,
-                Offered::Later(later) => {
-                    self.0.core.counters.sent();
-                    return Ok(Some(later));
-                }
+            if let Some(done) = settled(offer(&peer)) {
+                return done;
             }
         }
     }
@@ -415,6 +414,15 @@ impl Links {
     /// What went through so far.
     pub(crate) fn traffic(&self) -> Traffic {
         self.0.core.traffic()
+    }
+
+    fn peer(&self, to: &NodeAddr) -> Option<Arc<Peer>> {
+        self.0.core.peer(to).filter(|_| !self.0.core.is_stopped())
+    }
+
+    /// The way to an actor of another node, for many messages.
+    pub(crate) fn outlet(&self, to: AnyPid) -> Outlet {
+        Outlet::new(self.0.core.clone(), to)
     }
 
     /// Takes no more connections and frames, sends what is queued and then a goodbye to each peer,
@@ -444,9 +452,17 @@ async fn listen(
     listener.map_err(|error| BindError::listen(addr, &error))
 }
 
-enum Offered {
-    Pushed(Pushed),
-    Later(tokio::sync::oneshot::Receiver<()>),
+/// What became of a frame; `None`: the peer's record is an old one, look it up again.
+fn settled(pushed: Pushed) -> Option<Result<(), Refused>> {
+    Some(match pushed {
+        Pushed::Queued(poke) => {
+            poke.carry_out();
+            Ok(())
+        }
+        Pushed::Full => Err(Refused::Full),
+        Pushed::Held => Err(Refused::Held),
+        Pushed::Closed => return None,
+    })
 }
 
 impl Drop for Guard {

@@ -16,6 +16,7 @@ mod workers;
 
 use std::{
     any::{Any, TypeId},
+    cell::Cell,
     collections::BTreeMap,
     fmt,
     sync::{
@@ -28,6 +29,7 @@ pub use crate::links::BindError;
 pub(crate) use asks::undeliverable;
 pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
+use futures_util::future::BoxFuture;
 pub(crate) use inspect::Ended;
 pub use inspect::{ActorInfo, tree};
 pub(crate) use names::NODE;
@@ -41,9 +43,8 @@ pub(crate) use workers::spawn_task;
 use crate::{
     AnyPid, ExitReason, Exited, Message, NodeAddr, Pid, TellError, Undeliverable,
     cell::AnyCell,
-    frame::{Frame, Parcel},
     http,
-    links::{Links, Refused, Traffic},
+    links::{Links, Outlet, Refused, Traffic},
     rt::{
         Actor,
         envelope::{Letter, Reply},
@@ -279,10 +280,65 @@ impl Node {
                 (reason, *letter)
             });
         }
-        match self.send_parcel(pid, &letter.message, Frame::Tell) {
+        let outlet = self.inner.links.outlet(pid.clone());
+        match post_afar(&outlet, &letter.message, None) {
             Ok(()) => Ok(()),
             Err(reason) => Err((reason, letter)),
         }
+    }
+
+    /// As [`Node::tell`], to another node by a way that is known already.
+    pub(crate) fn tell_afar<M: Message>(
+        &self,
+        pid: &AnyPid,
+        outlet: &Outlet,
+        message: M,
+    ) -> Result<(), TellError<M>> {
+        #[cfg(feature = "testkit")]
+        let Some(message) = self.filter_tell(pid, message) else {
+            return Ok(());
+        };
+        post_afar(outlet, &message, None).map_err(|reason| TellError {
+            pid: pid.clone(),
+            reason,
+            message,
+        })
+    }
+
+    /// As [`Node::tell_wait`], to another node by a way that is known already.
+    pub(crate) async fn tell_wait_afar<M: Message>(
+        &self,
+        pid: &AnyPid,
+        outlet: &Outlet,
+        message: M,
+    ) -> Result<(), TellError<M>> {
+        #[cfg(feature = "testkit")]
+        let Some(message) = self.filter_tell(pid, message) else {
+            return Ok(());
+        };
+        let waiting = post_afar_wait(outlet, &message, None);
+        let sent = match waiting {
+            Ok(None) => return Ok(()),
+            Ok(Some(waiting)) => waiting.await.map_err(refusal),
+            Err(reason) => Err(reason),
+        };
+        sent.map_err(|reason| TellError {
+            pid: pid.clone(),
+            reason,
+            message,
+        })
+    }
+
+    #[cfg(feature = "testkit")]
+    fn filter_tell<M: Message>(&self, pid: &AnyPid, message: M) -> Option<M> {
+        let reply = Reply::Nowhere;
+        let letter = self.filter(pid, Letter { message, reply })?;
+        Some(letter.message)
+    }
+
+    /// The way to an actor of another node; `None` for one of this.
+    pub(crate) fn outlet(&self, pid: &AnyPid) -> Option<Outlet> {
+        (pid.node() != self.addr()).then(|| self.inner.links.outlet(pid.clone()))
     }
 
     #[cfg(feature = "testkit")]
@@ -291,16 +347,6 @@ impl Node {
             Some(filters) => filters.pass(pid, letter),
             None => Some(letter),
         }
-    }
-
-    fn send_parcel<M: Message>(
-        &self,
-        pid: &AnyPid,
-        message: &M,
-        frame: impl FnOnce(Parcel) -> Frame,
-    ) -> Result<(), Undeliverable> {
-        let frame = frame(parcel(pid, message)?);
-        self.inner.links.send(pid.node(), frame).map_err(refusal)
     }
 
     /// Sends `message` to `pid`, waiting for room in the mailbox or on the link.
@@ -346,12 +392,12 @@ impl Node {
                     (reason, *letter)
                 });
         }
-        let frame = match parcel(pid, &letter.message) {
-            Ok(parcel) => Frame::Tell(parcel),
-            Err(reason) => return Err((reason, letter)),
-        };
-        let sent = self.inner.links.send_wait(pid.node(), frame).await;
-        sent.map_err(|refused| (refusal(refused), letter))
+        let outlet = self.inner.links.outlet(pid.clone());
+        match post_afar_wait(&outlet, &letter.message, None) {
+            Ok(None) => Ok(()),
+            Ok(Some(waiting)) => waiting.await.map_err(|refused| (refusal(refused), letter)),
+            Err(reason) => Err((reason, letter)),
+        }
     }
 
     /// Asks the actor to stop; its name is free again once it has.
@@ -447,20 +493,60 @@ impl Node {
     }
 }
 
-fn parcel<M: Message>(pid: &AnyPid, message: &M) -> Result<Parcel, Undeliverable> {
-    let body = message.encode()?;
-    Ok(Parcel {
-        to: pid.clone(),
-        name: M::NAME.into(),
-        version: M::VERSION,
-        trace: trace::carried(),
-        body,
+thread_local! {
+    /// Where messages to other nodes are encoded before they go into the link's memory: no code of
+    /// theirs runs while the link is locked.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+/// A scratch buffer that a large message has stretched beyond this is not kept.
+const SCRATCH_BYTES_MAX: usize = 128 * 1024;
+
+/// Runs `post` with the encoded message.
+fn encoded<M: Message, T>(
+    message: &M,
+    post: impl FnOnce(&mut Vec<u8>) -> Result<T, Undeliverable>,
+) -> Result<T, Undeliverable> {
+    let mut body = SCRATCH.take();
+    let encoded = message.encode_to(&mut body).map_err(Undeliverable::from);
+    let posted = encoded.and_then(|()| post(&mut body));
+    if body.capacity() <= SCRATCH_BYTES_MAX {
+        body.clear();
+        SCRATCH.set(body);
+    }
+    posted
+}
+
+/// Queues `message` for another node; `ask`: the question's number.
+fn post_afar<M: Message>(
+    outlet: &Outlet,
+    message: &M,
+    ask: Option<u64>,
+) -> Result<(), Undeliverable> {
+    encoded(message, |body| {
+        let trace = trace::current();
+        let posted = outlet.post(M::NAME, M::VERSION, ask, trace, body);
+        posted.map_err(refusal)
+    })
+}
+
+type Waiting = BoxFuture<'static, Result<(), Refused>>;
+
+/// As [`post_afar`]; the future, if any, is done when there is room.
+fn post_afar_wait<M: Message>(
+    outlet: &Outlet,
+    message: &M,
+    ask: Option<u64>,
+) -> Result<Option<Waiting>, Undeliverable> {
+    encoded(message, |body| {
+        let trace = trace::current();
+        Ok(outlet.post_wait(M::NAME, M::VERSION, ask, trace, body))
     })
 }
 
 fn refusal(refused: Refused) -> Undeliverable {
     match refused {
-        Refused::Full(_) => Undeliverable::LinkFull,
+        Refused::Full => Undeliverable::LinkFull,
+        Refused::Held => Undeliverable::MailboxFull,
         Refused::TooLarge { bytes, limit } => Undeliverable::TooLarge { bytes, limit },
         Refused::Stopped => Undeliverable::NodeStopped,
     }

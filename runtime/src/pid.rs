@@ -181,6 +181,10 @@ impl AnyPid {
         &self.name
     }
 
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// The node that the actor lives on.
     pub fn node(&self) -> &NodeAddr {
         &self.node

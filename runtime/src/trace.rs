@@ -237,12 +237,6 @@ pub fn current() -> Option<TraceContext> {
     CURRENT.get()
 }
 
-/// The current context on its way into a message.
-#[inline]
-pub(crate) fn carried() -> Option<Box<TraceContext>> {
-    current().map(Box::new)
-}
-
 /// Restores the context that was current before, when dropped.
 #[derive(Debug)]
 #[must_use = "the context is current until this is dropped"]

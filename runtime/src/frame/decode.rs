@@ -2,20 +2,23 @@
 //!
 //! The decoder is incremental: the caller appends what it read to a buffer and asks for the next
 //! frame until there is none. It never grows the buffer, and what it returns is no larger than the
-//! frame it came from. Any error is final for the connection.
+//! frame it came from; messages are lent from the buffer. Any error is final for the connection.
+
+use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 use super::{
-    Control, Frame, Parcel, Wire,
-    wire::{FIRST_NUMBERED, extra, kind},
+    Control, Frame, Head, Parcel, Refusal, Wire,
+    encode::{ASKS, TRACED},
+    wire::{Arrived, FIRST_NUMBERED, extra, kind},
 };
 use crate::{
     error::Undeliverable,
     pid::{AnyPid, NodeAddr, is_name},
-    trace::TraceContext,
+    trace::{BINARY_BYTES, TraceContext},
 };
 
 mod names;
@@ -51,6 +54,8 @@ pub(crate) struct Decoder {
     limit: usize,
     actors: Names,
     messages: Names,
+    /// Bytes of the frame that was lent last.
+    lent: usize,
 }
 
 impl Decoder {
@@ -61,24 +66,72 @@ impl Decoder {
             limit,
             actors: Names::new(is_name),
             messages: Names::new(|_| true),
+            lent: 0,
         }
     }
 
-    /// Takes the first frame out of `buffer`, or nothing when it is not whole yet.
+    /// Takes the first frame out of `buffer`, or nothing when it is not whole yet. A numbered frame
+    /// leaves the buffer with the next call.
     ///
     /// # Errors
     /// [`FrameError`]; the bytes that follow are then meaningless.
-    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Wire>, FrameError> {
+    pub(crate) fn next<'b>(
+        &mut self,
+        buffer: &'b mut BytesMut,
+    ) -> Result<Option<Wire<'b>>, FrameError> {
+        buffer.advance(std::mem::take(&mut self.lent));
         loop {
             let Some(bytes) = self.whole(buffer)? else {
                 return Ok(None);
             };
-            let wire = self.read(buffer[4], &buffer[5..4 + bytes]);
+            let kind = buffer[4];
+            if kind >= FIRST_NUMBERED {
+                self.lent = 4 + bytes;
+                return self.numbered(kind, &buffer[5..4 + bytes]).map(Some);
+            }
+            let rest = &buffer[5..4 + bytes];
+            let control = control(&mut Body { kind, rest });
             buffer.advance(4 + bytes);
-            if let Some(wire) = wire? {
-                return Ok(Some(wire));
+            if let Some(control) = control? {
+                return Ok(Some(Wire::Control(control)));
             }
         }
+    }
+
+    /// The bytes on the wire of the numbered frame that was returned last.
+    pub(crate) fn last_bytes(&self) -> usize {
+        self.lent
+    }
+
+    /// Reads a frame that came in chunks, kind and body.
+    ///
+    /// # Errors
+    /// [`FrameError`], also for a frame that never comes in chunks.
+    pub(crate) fn assembled(&mut self, bytes: Vec<u8>) -> Result<Assembled, FrameError> {
+        let Some((&kind, rest)) = bytes.split_first() else {
+            return Err(FrameError::Empty);
+        };
+        let mut body = Body { kind, rest };
+        let ask = match kind {
+            kind::TELL => None,
+            kind::ASK => Some(body.u64("id")?),
+            kind::REPLY => {
+                let (id, result) = (body.u64("id")?, answer(&mut body)?);
+                return Ok(Assembled::Frame(Frame::Reply { id, result }));
+            }
+            _ => return Err(body.corrupt("kind in chunks")),
+        };
+        let (to, name, version, trace) = self.label(&mut body)?;
+        let at = bytes.len() - body.rest.len();
+        Ok(Assembled::Message(Large {
+            to,
+            name,
+            version,
+            ask,
+            trace,
+            at,
+            bytes,
+        }))
     }
 
     /// The length of the first frame, when it is there.
@@ -99,13 +152,10 @@ impl Decoder {
         Ok((buffer.len() - 4 >= bytes).then_some(bytes))
     }
 
-    /// `None` for control frames of unknown kinds, which are skipped.
-    fn read(&mut self, kind: u8, body: &[u8]) -> Result<Option<Wire>, FrameError> {
-        let mut body = Body { kind, rest: body };
-        if kind < FIRST_NUMBERED {
-            return Ok(control(&mut body)?.map(Wire::Control));
-        }
+    fn numbered<'b>(&mut self, kind: u8, rest: &'b [u8]) -> Result<Wire<'b>, FrameError> {
+        let mut body = Body { kind, rest };
         let frame = match kind {
+            kind::MESSAGE => return message(&mut body),
             kind::TELL => Frame::Tell(self.parcel(&mut body)?),
             kind::ASK => Frame::Ask {
                 id: body.u64("id")?,
@@ -129,12 +179,29 @@ impl Decoder {
                 watcher: body.pid()?,
                 target: body.pid()?,
             },
-            _ => return Ok(Some(Wire::UnknownNumbered(kind))),
+            kind::REFUSED => Frame::Refused(Refusal {
+                to: body.pid()?,
+                version: body.u16("version")?,
+                name: text(body.counted("message name")?, &body)?.into(),
+                reason: body.map("reason")?,
+            }),
+            _ => return table_or_bulk(&mut body),
         };
-        Ok(Some(Wire::Frame(frame)))
+        Ok(Wire::Frame(frame))
     }
 
     fn parcel(&mut self, body: &mut Body<'_>) -> Result<Parcel, FrameError> {
+        let (to, name, version, trace) = self.label(body)?;
+        Ok(Parcel {
+            trace: trace.map(Box::new),
+            to,
+            name,
+            version,
+            body: body.rest.to_vec(),
+        })
+    }
+
+    fn label(&mut self, body: &mut Body<'_>) -> Result<Label, FrameError> {
         let length = body.u16("header length")?;
         let mut header = Body {
             kind: body.kind,
@@ -152,14 +219,102 @@ impl Decoder {
             .intern(name)
             .ok_or(body.corrupt("message name"))?;
         let to = AnyPid::of_incarnation(to, self.own.clone(), incarnation);
-        Ok(Parcel {
-            to,
-            name,
-            version,
-            trace: header.trace(),
-            body: body.rest.to_vec(),
-        })
+        Ok((to, name, version, header.trace()))
     }
+}
+
+/// To whom, which type and version, and in which trace.
+type Label = (AnyPid, Arc<str>, u16, Option<TraceContext>);
+
+/// A frame that came in chunks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Assembled {
+    Message(Large),
+    Frame(Frame),
+}
+
+/// A large message, with its body where it arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Large {
+    pub(crate) to: AnyPid,
+    pub(crate) name: Arc<str>,
+    pub(crate) version: u16,
+    pub(crate) ask: Option<u64>,
+    pub(crate) trace: Option<TraceContext>,
+    at: usize,
+    bytes: Vec<u8>,
+}
+
+impl Large {
+    /// The message.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn message<'b>(body: &mut Body<'b>) -> Result<Wire<'b>, FrameError> {
+    let flags = body.take(1, "flags")?[0];
+    let (actor, kind) = (body.u32("actor")?, body.u32("type")?);
+    if flags & !(ASKS | TRACED) != 0 {
+        return Err(body.corrupt("flags"));
+    }
+    let ask = match flags & ASKS {
+        0 => None,
+        _ => Some(body.u64("id")?),
+    };
+    let trace = match flags & TRACED {
+        0 => None,
+        _ => TraceContext::from_bytes(body.take(BINARY_BYTES, "trace")?),
+    };
+    let head = Head {
+        actor,
+        kind,
+        ask,
+        trace,
+    };
+    Ok(Wire::Message(head, body.rest))
+}
+
+fn table_or_bulk<'b>(body: &mut Body<'b>) -> Result<Wire<'b>, FrameError> {
+    Ok(match body.kind {
+        kind::ACTOR => Wire::Actor {
+            id: body.u32("id")?,
+            incarnation: body.u64("incarnation")?,
+            name: actor_name(body)?,
+        },
+        kind::TYPE => Wire::Type {
+            id: body.u32("id")?,
+            version: body.u16("version")?,
+            name: text(body.rest, body)?,
+        },
+        kind::FORGET => Wire::Forget,
+        kind::ANNOUNCE => Wire::Announce {
+            transfer: body.u64("transfer")?,
+            actor: actor_name(body)?,
+        },
+        kind::CHUNK => Wire::Chunk {
+            transfer: body.u64("transfer")?,
+            total: body.u64("total")?,
+            bytes: body.rest,
+        },
+        unknown => Wire::UnknownNumbered(unknown),
+    })
+}
+
+fn actor_name<'b>(body: &Body<'b>) -> Result<&'b str, FrameError> {
+    let name = text(body.rest, body)?;
+    is_name(name)
+        .then_some(name)
+        .ok_or(body.corrupt("actor name"))
+}
+
+fn text<'b>(bytes: &'b [u8], body: &Body<'_>) -> Result<&'b str, FrameError> {
+    std::str::from_utf8(bytes).map_err(|_| body.corrupt("text"))
 }
 
 fn control(body: &mut Body<'_>) -> Result<Option<Control>, FrameError> {
@@ -170,18 +325,15 @@ fn control(body: &mut Body<'_>) -> Result<Option<Control>, FrameError> {
         kind::RESUME => Control::Resume {
             first: body.u64("number")?,
         },
-        kind::ACK => Control::Ack {
-            received: body.u64("number")?,
-        },
-        kind::PING => Control::Ping {
-            received: body.u64("number")?,
-        },
-        kind::PONG => Control::Pong {
-            received: body.u64("number")?,
-        },
+        kind::ACK => Control::Ack(body.arrived()?),
+        kind::PING => Control::Ping(body.arrived()?),
+        kind::PONG => Control::Pong(body.arrived()?),
         kind::GOODBYE => Control::Goodbye,
         kind::CHALLENGE => Control::Challenge(body.array("number")?),
         kind::PROOF => Control::Proof(body.rest.to_vec()),
+        kind::HOLD => Control::Hold(actor_name(body)?.to_owned()),
+        kind::RELEASE => Control::Release(actor_name(body)?.to_owned()),
+        kind::WANT_BULK => Control::WantBulk,
         _ => return Ok(None),
     }))
 }
@@ -234,8 +386,22 @@ impl<'a> Body<'a> {
         self.array(part).map(u16::from_be_bytes)
     }
 
+    fn u32(&mut self, part: &'static str) -> Result<u32, FrameError> {
+        self.array(part).map(u32::from_be_bytes)
+    }
+
     fn u64(&mut self, part: &'static str) -> Result<u64, FrameError> {
         self.array(part).map(u64::from_be_bytes)
+    }
+
+    fn arrived(&mut self) -> Result<Arrived, FrameError> {
+        Ok(Arrived {
+            received: self.u64("number")?,
+            consumed: match self.rest {
+                [] => None,
+                _ => Some(self.u64("credit")?),
+            },
+        })
     }
 
     /// Bytes after their number.
@@ -245,12 +411,12 @@ impl<'a> Body<'a> {
     }
 
     /// The trace context among the extras of a header. What cannot be read is skipped.
-    fn trace(&mut self) -> Option<Box<TraceContext>> {
+    fn trace(&mut self) -> Option<TraceContext> {
         while let Some((&[tag, length], rest)) = self.rest.split_first_chunk::<2>() {
             let (value, rest) = rest.split_at_checked(length.into())?;
             self.rest = rest;
             if tag == extra::TRACE {
-                return TraceContext::from_bytes(value).map(Box::new);
+                return TraceContext::from_bytes(value);
             }
         }
         None

@@ -1,9 +1,12 @@
 //! The fixed parts of the wire format: kind bytes, preamble and control frames.
+//!
+//! Version 2 adds tables of names, credit, bulk connections and the notice of a refused message to
+//! version 1. A link speaks the newest version that both ends know.
 
 use serde::{Deserialize, Serialize};
 
 use super::Frame;
-use crate::{pid::NodeAddr, secret::Nonce};
+use crate::{pid::NodeAddr, secret::Nonce, trace::TraceContext};
 
 /// What a connection begins with, in both directions, before any frame.
 pub(crate) const MAGIC: &[u8; 5] = b"TEPUI";
@@ -12,11 +15,21 @@ pub(crate) const PREAMBLE_BYTES: usize = MAGIC.len() + 4;
 /// Oldest protocol version that this build speaks.
 pub(crate) const VERSION_MIN: u16 = 1;
 /// Newest protocol version that this build speaks.
-pub(crate) const VERSION_MAX: u16 = 1;
+pub(crate) const VERSION_MAX: u16 = 2;
 /// A message's name may have this many bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 4096;
 /// Bytes of a trace context in a parcel's header, with its tag and length.
 pub(crate) const TRACE_BYTES: usize = 2 + crate::trace::BINARY_BYTES;
+/// The first version with tables, credit and bulk connections.
+pub(crate) const WITH_TABLES: u16 = 2;
+/// Actors that a link's table of names may hold.
+pub(crate) const ACTORS_MAX: usize = 8192;
+/// Message types that a link's table of names may hold.
+pub(crate) const TYPES_MAX: usize = 4096;
+/// The connection for control and ordinary frames.
+pub(crate) const MAIN: usize = 0;
+/// The connection for chunks of large frames.
+pub(crate) const BULK: usize = 1;
 /// Kinds from here on are numbered along the link.
 pub(crate) const FIRST_NUMBERED: u8 = 64;
 
@@ -32,6 +45,9 @@ pub(crate) mod kind {
     pub(crate) const GOODBYE: u8 = 8;
     pub(crate) const CHALLENGE: u8 = 40;
     pub(crate) const PROOF: u8 = 41;
+    pub(crate) const HOLD: u8 = 9;
+    pub(crate) const RELEASE: u8 = 10;
+    pub(crate) const WANT_BULK: u8 = 11;
     pub(crate) const TELL: u8 = 64;
     pub(crate) const ASK: u8 = 65;
     pub(crate) const REPLY: u8 = 66;
@@ -39,6 +55,13 @@ pub(crate) mod kind {
     pub(crate) const DEMONITOR: u8 = 68;
     pub(crate) const EXITED: u8 = 69;
     pub(crate) const LINK: u8 = 70;
+    pub(crate) const REFUSED: u8 = 71;
+    pub(crate) const ACTOR: u8 = 72;
+    pub(crate) const TYPE: u8 = 73;
+    pub(crate) const MESSAGE: u8 = 74;
+    pub(crate) const FORGET: u8 = 75;
+    pub(crate) const ANNOUNCE: u8 = 76;
+    pub(crate) const CHUNK: u8 = 77;
 }
 
 /// The tags of what may follow the fixed part of a parcel's header. A reader skips others.
@@ -89,6 +112,21 @@ pub(crate) struct Hello {
     /// How often the sender has begun anew with this peer: it grows whenever the sender gives a
     /// link to the peer up.
     pub(crate) epoch: u64,
+    /// What the connection is for: [`MAIN`] or [`BULK`]. The dialler decides.
+    #[serde(default)]
+    pub(crate) lane: u8,
+    /// Bytes that the sender is ready to take on each lane before it gives more credit.
+    #[serde(default)]
+    pub(crate) windows: [u64; 2],
+}
+
+/// What has arrived on a lane of a link: an acknowledgement and a credit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// All numbered frames up to this one have arrived.
+    pub(crate) received: u64,
+    /// Bytes of them that take no more room at the receiver; absent from version 1.
+    pub(crate) consumed: Option<u64>,
 }
 
 /// A frame that steers a connection and is not numbered.
@@ -102,27 +140,70 @@ pub(crate) enum Control {
     Start,
     /// Numbered frames follow on this connection, from number `first` on.
     Resume { first: u64 },
-    /// All numbered frames up to `received` have arrived.
-    Ack { received: u64 },
+    /// What has arrived.
+    Ack(Arrived),
     /// Asks for a sign of life; also an [`Control::Ack`].
-    Ping { received: u64 },
+    Ping(Arrived),
     /// The sign of life; also an [`Control::Ack`].
-    Pong { received: u64 },
+    Pong(Arrived),
     /// The sending node shuts down in good order.
     Goodbye,
     /// Before a Hello: the sender wants a proof about this number. See [`crate::secret`].
     Challenge(Nonce),
     /// The answer to a challenge.
     Proof(Vec<u8>),
+    /// No more messages to the actor of this name for now: its mailbox is full.
+    Hold(String),
+    /// There is room again.
+    Release(String),
+    /// The sender has large frames and no connection for them; the receiver is the one to dial.
+    WantBulk,
+}
+
+/// What precedes the body of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The receiver, in the link's table.
+    pub(crate) actor: u32,
+    /// The type, in the link's table.
+    pub(crate) kind: u32,
+    /// The question's number, if it is one.
+    pub(crate) ask: Option<u64>,
+    /// What the sender worked on.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What a decoder finds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub(crate) enum Wire<'a> {
     /// For the connection.
     Control(Control),
-    /// For the node.
+    /// For the node, complete in itself.
     Frame(Frame),
+    /// A message whose names are in the link's tables.
+    Message(Head, &'a [u8]),
+    /// A name for the table of actors.
+    Actor {
+        id: u32,
+        incarnation: u64,
+        name: &'a str,
+    },
+    /// A name for the table of types.
+    Type {
+        id: u32,
+        version: u16,
+        name: &'a str,
+    },
+    /// Both tables begin anew.
+    Forget,
+    /// The message that `transfer` brings on the bulk connection has its place in the order here.
+    Announce { transfer: u64, actor: &'a str },
+    /// Part of a frame of `total` bytes.
+    Chunk {
+        transfer: u64,
+        total: u64,
+        bytes: &'a [u8],
+    },
     /// A numbered frame of an unknown kind: counts, and is skipped.
     UnknownNumbered(u8),
 }

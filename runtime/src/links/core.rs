@@ -9,10 +9,12 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     Inbound, LinkConfig,
+    arrival::Bounds,
     driver::Driver,
     locked,
     peer::{Event, Peer},
@@ -38,12 +40,14 @@ pub(super) struct Core {
     stopped: AtomicBool,
     pub(super) counters: Counters,
     warned: Mutex<BTreeSet<String>>,
+    rng: Mutex<StdRng>,
 }
 
 type Peers = BTreeMap<NodeAddr, Arc<Peer>>;
 
 impl Core {
     pub(super) fn new(own: NodeAddr, config: LinkConfig, transport: Arc<dyn Transport>) -> Self {
+        let rng = StdRng::seed_from_u64(config.seed);
         Self {
             own,
             config,
@@ -56,11 +60,26 @@ impl Core {
             stopped: AtomicBool::new(false),
             counters: Counters::default(),
             warned: Mutex::default(),
+            rng: Mutex::new(rng),
         }
     }
 
     pub(super) fn preamble(&self) -> Preamble {
         self.config.versions
+    }
+
+    /// How much may be parked of what a peer sends.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            hold: self.config.hold,
+            windows: self.config.windows,
+            frame: self.config.max_frame,
+        }
+    }
+
+    /// A number from the links' generator, below `bound`.
+    pub(super) fn random_below(&self, bound: u64) -> u64 {
+        locked(&self.rng).random_range(0..bound.max(1))
     }
 
     /// Sets whom to tell. Only the first call counts.
@@ -170,9 +189,7 @@ impl Core {
             peer.add_name(name);
         }
         peer.set_dial(alias.dial());
-        if peer.outbox.append(frames) {
-            peer.tell(Event::Wanted);
-        }
+        peer.outbox.append(frames);
     }
 
     /// Whether nothing may begin any more.

@@ -12,15 +12,20 @@ use tokio::{
 };
 
 use super::{
-    Loss, PeerId,
+    Arriving, LinkConfig, Loss, Origin, PeerId,
     connection::Connection,
     core::Core,
     handshake::{self, Greeted},
     life::Life,
     mending::Mending,
+    outgoing::Outgoing,
     peer::{Event, Peer},
     problem::{DialFailure, Problem},
     task::Task,
+};
+use crate::frame::{
+    Control, Frame, Hello,
+    wire::{BULK, MAIN, WITH_TABLES},
 };
 
 /// Connections of one life, at most. More than two only come from a peer that errs.
@@ -50,6 +55,8 @@ pub(super) struct Driver {
     /// Oldest first; the last one carries the frames.
     connections: Vec<Connection>,
     dial: Option<Dial>,
+    /// For the second lane.
+    bulk: BulkDial,
     mending: Option<Mending>,
     /// When the peer was last heard of on a connection that has ended.
     heard: Instant,
@@ -63,6 +70,7 @@ impl Driver {
         events: mpsc::UnboundedReceiver<Event>,
     ) -> Self {
         let (life, dial, mending, stopping) = (None, None, None, None);
+        let bulk = BulkDial::default();
         let (connections, heard) = (Vec::new(), Instant::now());
         Self {
             core,
@@ -71,6 +79,7 @@ impl Driver {
             life,
             connections,
             dial,
+            bulk,
             mending,
             heard,
             stopping,
@@ -91,6 +100,7 @@ impl Driver {
                     self.dial = None;
                     self.on_dialled(result).await;
                 }
+                result = self.bulk.outcome() => self.on_bulk_dialled(result).await,
                 () = due(self.mending.as_ref(), dialling) => self.on_time().await,
             }
             self.pursue();
@@ -107,6 +117,11 @@ impl Driver {
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Wanted | Event::Check => {}
+            Event::BulkWanted => self.want_bulk(),
+            Event::BulkAsked => {
+                self.bulk.asked = true;
+                self.dial_bulk();
+            }
             Event::Opened(greeted, _hold) => self.admit(greeted).await,
             Event::Closed {
                 connection,
@@ -129,7 +144,7 @@ impl Driver {
 
     fn start_dial(&mut self) {
         let (core, peer) = (self.core.clone(), self.peer.clone());
-        let dial = async move { handshake::dial(&core, peer.dial(), peer.epoch()).await };
+        let dial = async move { handshake::dial(&core, peer.dial(), peer.epoch(), MAIN).await };
         self.dial = Some(Box::pin(dial));
     }
 
@@ -161,7 +176,8 @@ impl Driver {
         let Some(mending) = &mut self.mending else {
             return self.give_up(failure.loss, &failure.problem);
         };
-        if failure.usurped || mending.failed(Instant::now(), failure.refused) {
+        let random = self.core.random_below(1 << 20) as f64 / f64::from(1 << 20);
+        if failure.usurped || mending.failed(Instant::now(), failure.refused, random) {
             self.bury(Loss::NodeDown, &failure.problem, Queued::GiveUp)
                 .await;
         }
@@ -175,13 +191,29 @@ impl Driver {
             incarnation,
         };
         let wake = Arc::new(Notify::new());
-        self.peer.outbox.route_to(wake.clone());
+        self.peer.outbox.loop_to(wake.clone());
+        let origin = Arc::new(Origin {
+            id: itself,
+            peer: self.peer.clone(),
+        });
         let mut batch = Vec::new();
         while let Some(inbound) = self.core.inbound() {
-            self.peer.outbox.take(&mut batch, LOOP_FRAMES, usize::MAX);
+            self.peer.outbox.take(&mut batch, LOOP_FRAMES);
             let idle = batch.is_empty();
             for frame in batch.drain(..) {
-                if let Some(room) = inbound.on_frame(&itself, frame.arrived_at(&itself.addr)) {
+                let message = match &frame.arrived_at(&origin.id.addr) {
+                    Frame::Tell(parcel) => {
+                        inbound.on_message(&origin, Arriving::parcel(parcel, None))
+                    }
+                    Frame::Ask { id, parcel } => {
+                        inbound.on_message(&origin, Arriving::parcel(parcel, Some(*id)))
+                    }
+                    other => {
+                        inbound.on_frame(&origin, other.clone());
+                        None
+                    }
+                };
+                if let Some(room) = message {
                     room.await;
                 }
             }
@@ -220,8 +252,11 @@ impl Driver {
         if greeted.epoch != self.peer.epoch() || self.stopping.is_some() {
             return;
         }
+        if greeted.lane == BULK {
+            return self.admit_bulk(greeted);
+        }
         if let Some(life) = self.life.clone() {
-            if life.id.incarnation != incarnation {
+            if life.id().incarnation != incarnation {
                 let problem = "the node runs as another incarnation";
                 self.bury(Loss::NodeDown, problem, Queued::Keep).await;
             } else if epoch > life.their_epoch {
@@ -235,37 +270,130 @@ impl Driver {
             addr: self.peer.addr.clone(),
             incarnation,
         };
-        let new = || Arc::new(Life::new(id, epoch));
-        let life = self.life.get_or_insert_with(new).clone();
+        let life = match &self.life {
+            Some(life) => life.clone(),
+            None => self.begin(id, &greeted),
+        };
+        self.peer.outbox.forget_holds();
         self.dial = None;
         self.mending = None;
-        self.make_way(greeted.dialled);
-        let connection = Connection::open(&self.core, &self.peer, &life, greeted);
-        tracing::debug!(peer = %life.id.addr, dialled = connection.dialled, "connected");
+        self.open(&life, greeted);
+    }
+
+    /// Begins a life of the link.
+    fn begin(&mut self, id: PeerId, greeted: &Greeted) -> Arc<Life> {
+        let peer = self.peer.clone();
+        let windows = windows(&self.core.config, &greeted.hello, greeted.version);
+        let (epoch, version) = (greeted.hello.epoch, greeted.version);
+        let bounds = self.core.bounds();
+        let life = Life::new(Origin { id, peer }, epoch, version, windows, bounds);
+        let life = Arc::new(life);
+        self.life = Some(life.clone());
+        let windows = windows.map(|window| window as u64);
+        self.peer
+            .outbox
+            .begin(Outgoing::new(greeted.version, windows));
+        life
+    }
+
+    fn open(&mut self, life: &Arc<Life>, greeted: Greeted) {
+        let lane = greeted.lane;
+        self.make_way(lane, greeted.dialled);
+        let connection = Connection::open(&self.core, &self.peer, life, greeted);
+        tracing::debug!(peer = %life.id().addr, lane, dialled = connection.dialled, "connected");
         self.connections.push(connection);
-        self.appoint();
+        self.appoint(lane);
+    }
+
+    /// A connection for large frames serves the present life, or none.
+    fn admit_bulk(&mut self, greeted: Greeted) {
+        let Some(life) = self.life.clone() else {
+            return;
+        };
+        let (id, hello) = (life.id(), &greeted.hello);
+        if id.incarnation == hello.incarnation && life.their_epoch == hello.epoch {
+            (self.bulk.dial, self.bulk.asked) = (None, false);
+            self.open(&life, greeted);
+        }
+    }
+
+    /// Large frames wait. Whoever dialled the first connection dials this one, too: that way round
+    /// it is known to work.
+    fn want_bulk(&mut self) {
+        let newest = self.newest(MAIN);
+        match newest {
+            Some(connection) if !connection.dialled => connection.shared.owe(&Control::WantBulk),
+            Some(_) => self.dial_bulk(),
+            // Said again when there is a connection.
+            None => {}
+        }
+    }
+
+    fn dial_bulk(&mut self) {
+        let idle = self.life.is_some() && self.newest(BULK).is_none() && self.stopping.is_none();
+        if idle && self.bulk.is_idle() {
+            let (core, peer) = (self.core.clone(), self.peer.clone());
+            let at = self.bulk.pause(core.random_below(1 << 20));
+            self.bulk.dial = Some(Box::pin(async move {
+                sleep_until(at).await;
+                handshake::dial(&core, peer.dial(), peer.epoch(), BULK).await
+            }));
+        }
+    }
+
+    async fn on_bulk_dialled(&mut self, result: Result<Greeted, DialFailure>) {
+        self.bulk.dial = None;
+        match result {
+            Ok(greeted)
+                if self
+                    .life
+                    .as_ref()
+                    .is_some_and(|l| l.id().addr == greeted.hello.addr) =>
+            {
+                self.admit(greeted).await;
+            }
+            // The first lane finds out what has become of the peer.
+            Ok(_) => {}
+            Err(failure) => tracing::debug!("for large frames: {}", failure.problem),
+        }
+        if self.bulk.asked {
+            self.dial_bulk();
+        } else if self.lacks_bulk() {
+            self.want_bulk();
+        }
+    }
+
+    fn newest(&self, lane: usize) -> Option<&Connection> {
+        let mut connections = self.connections.iter().rev();
+        connections.find(|connection| connection.shared.lane == lane)
     }
 
     /// A peer that dials again has given up what it dialled before.
-    fn make_way(&mut self, dialled: bool) {
+    fn make_way(&mut self, lane: usize, dialled: bool) {
         self.connections
-            .retain(|connection| connection.dialled != dialled);
+            .retain(|connection| connection.shared.lane != lane || connection.dialled != dialled);
         if self.connections.len() >= CONNECTIONS_MAX {
             self.connections.remove(0);
         }
     }
 
-    /// Lets the newest connection carry the frames.
-    fn appoint(&mut self) {
-        match (self.connections.last(), &self.life) {
-            (Some(connection), Some(life)) => {
-                let wake = connection.shared.wake.clone();
-                life.appoint(connection.shared.number, wake.clone());
-                self.peer.outbox.route_to(wake.clone());
-                wake.notify_one();
-            }
-            _ => self.peer.outbox.unroute(),
+    /// Lets the newest connection of a lane carry its frames.
+    fn appoint(&mut self, lane: usize) {
+        let newest = self
+            .newest(lane)
+            .map(|connection| connection.shared.clone());
+        let has_one = newest.is_some();
+        if let Some(connection) = &newest {
+            connection.wake.notify_one();
         }
+        let needs_bulk = self.peer.outbox.appoint(lane, newest);
+        if needs_bulk || (lane == MAIN && has_one && self.lacks_bulk()) {
+            self.want_bulk();
+        }
+    }
+
+    fn lacks_bulk(&self) -> bool {
+        self.newest(BULK).is_none() && self.peer.outbox.needs_bulk()
     }
 
     async fn on_closed(&mut self, number: u64, heard: Instant, why: Problem) {
@@ -282,11 +410,16 @@ impl Driver {
                 self.core.warn_once(&problem);
                 self.bury(Loss::Unreachable, &problem, Queued::GiveUp).await;
             }
-            Problem::Frame(_) | Problem::OutOfTurn | Problem::Gap { .. } => {
+            Problem::Frame(_)
+            | Problem::OutOfTurn
+            | Problem::Gap { .. }
+            | Problem::Table
+            | Problem::Chunk => {
                 self.core.warn_once(&problem);
                 self.linger(connection.reject(why.to_peer()));
                 self.bury(Loss::Unreachable, &problem, Queued::GiveUp).await;
             }
+            _ if connection.shared.lane == BULK => self.appoint(BULK),
             _ => self.mend(connection.dialled, heard, &why),
         }
     }
@@ -300,16 +433,18 @@ impl Driver {
             now
         };
         self.heard = self.heard.max(heard);
-        self.appoint();
-        if self.stopping.is_some() && self.connections.is_empty() {
+        self.appoint(MAIN);
+        let none = self.newest(MAIN).is_none();
+        if none && self.stopping.is_some() {
+            self.connections.clear();
             self.life = None;
-        } else if self.connections.is_empty() {
+        } else if none {
             let patience = self.core.config.lost_after;
             self.mending = Some(Mending::begin(now, self.heard, patience, dialled));
         }
     }
 
-    fn linger(&self, writer: Task) {
+    fn linger(&self, writer: Option<Task>) {
         let until = Instant::now() + LINGER;
         self.core.runtime.spawn(async move {
             sleep_until(until).await;
@@ -321,28 +456,32 @@ impl Driver {
     async fn bury(&mut self, loss: Loss, problem: &str, queued: Queued) {
         self.connections.clear();
         self.dial = None;
+        self.bulk = BulkDial::default();
         self.mending = None;
-        self.peer.outbox.unroute();
         let Some(life) = self.life.take() else { return };
         if queued == Queued::GiveUp {
             // Whoever still knows this life's epoch must not carry it on. With another life at
             // hand the peer's side of the pair has changed already.
             self.peer.set_epoch(self.core.next_epoch());
         }
-        tracing::debug!(peer = %life.id.addr, ?loss, problem, "link lost");
-        let mut turn = life.turn.lock().await;
-        turn.over = true;
+        tracing::debug!(peer = %life.id().addr, ?loss, problem, "link lost");
+        let dropped = life.arrival().end();
+        life.eased.notify_waiters();
+        self.peer.outbox.end(&self.peer.addr);
         if queued == Queued::GiveUp {
             self.give_up(loss, problem);
         }
         let Some(inbound) = self.core.inbound() else {
             return;
         };
+        for (to, name) in dropped {
+            inbound.on_dropped(&to, &name);
+        }
         for addr in self.peer.names() {
             inbound.on_lost(
                 &PeerId {
                     addr,
-                    incarnation: life.id.incarnation,
+                    incarnation: life.id().incarnation,
                 },
                 loss,
             );
@@ -364,14 +503,69 @@ impl Driver {
         self.stopping = Some(done);
         self.dial = None;
         self.mending = None;
-        match self.connections.last() {
+        match self.newest(MAIN) {
             Some(connection) => connection.say_goodbye(),
             None => {
                 self.life = None;
+                self.peer.outbox.end(&self.peer.addr);
                 self.give_up(Loss::NodeDown, "this node is shutting down");
             }
         }
     }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.arrival().end();
+        }
+    }
+}
+
+/// The attempts to connect for large frames.
+#[derive(Default)]
+struct BulkDial {
+    dial: Option<Dial>,
+    /// The peer has asked for one.
+    asked: bool,
+    /// In this life of the link.
+    attempts: u32,
+}
+
+impl BulkDial {
+    const FIRST_PAUSE_MS: u64 = 50;
+    const DOUBLINGS: u32 = 3;
+
+    fn is_idle(&self) -> bool {
+        self.dial.is_none()
+    }
+
+    /// When to dial: at once, and then after growing pauses.
+    fn pause(&mut self, random: u64) -> Instant {
+        let most = match self.attempts {
+            0 => 0,
+            n => Self::FIRST_PAUSE_MS << n.min(Self::DOUBLINGS),
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        let millis = most / 2 + random % (most / 2 + 1);
+        Instant::now() + std::time::Duration::from_millis(millis)
+    }
+
+    async fn outcome(&mut self) -> Result<Greeted, DialFailure> {
+        outcome(&mut self.dial).await
+    }
+}
+
+/// Bytes that may be under way on each lane: what both ends allow.
+fn windows(config: &LinkConfig, theirs: &Hello, version: u16) -> [usize; 2] {
+    let own = config.windows;
+    if version < WITH_TABLES {
+        return own;
+    }
+    [MAIN, BULK].map(|lane| {
+        let theirs = usize::try_from(theirs.windows[lane]).unwrap_or(usize::MAX);
+        own[lane].min(theirs).max(1)
+    })
 }
 
 async fn outcome(dial: &mut Option<Dial>) -> Result<Greeted, DialFailure> {

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     frame::{
         Control, Decoder, Hello, Preamble, Wire, encode_control,
-        wire::{MAGIC, PREAMBLE_BYTES},
+        wire::{BULK, MAGIC, MAIN, PREAMBLE_BYTES},
     },
     http::Visit,
     pid::NodeAddr,
@@ -50,14 +50,23 @@ pub(super) struct Greeted {
     pub(super) epoch: u64,
     /// Whether this node dialled.
     pub(super) dialled: bool,
+    /// What the connection is for.
+    pub(super) lane: usize,
+    /// The protocol version that both speak.
+    pub(super) version: u16,
     pub(super) read: ReadHalf,
     pub(super) write: WriteHalf,
     /// What was read beyond the handshake.
     pub(super) buffer: BytesMut,
 }
 
-/// Dials `addr`, as the node that calls itself `epoch` there.
-pub(super) async fn dial(core: &Core, addr: NodeAddr, epoch: u64) -> Result<Greeted, DialFailure> {
+/// Dials `addr`, as the node that calls itself `epoch` there, for `lane`.
+pub(super) async fn dial(
+    core: &Core,
+    addr: NodeAddr,
+    epoch: u64,
+    lane: usize,
+) -> Result<Greeted, DialFailure> {
     if addr.is_door() && core.config.secret.is_none() {
         return Err(DialFailure::handshake(core, &addr, &Problem::NoSecret));
     }
@@ -68,7 +77,7 @@ pub(super) async fn dial(core: &Core, addr: NodeAddr, epoch: u64) -> Result<Gree
         Err(_) => return Err(DialFailure::no_answer(&addr, limit)),
     };
     let limit = core.config.handshake_timeout;
-    match timeout(limit, introduce(core, &addr, epoch, stream)).await {
+    match timeout(limit, introduce(core, &addr, epoch, lane, stream)).await {
         Ok(greeted) => greeted.map_err(|problem| DialFailure::handshake(core, &addr, &problem)),
         Err(_) => Err(DialFailure::silent(&addr, limit)),
     }
@@ -78,9 +87,11 @@ async fn introduce(
     core: &Core,
     addr: &NodeAddr,
     epoch: u64,
+    lane: usize,
     stream: Box<dyn Stream>,
 ) -> Result<Greeted, Problem> {
     let mut party = Party::new(core, stream)?;
+    party.lane = lane;
     party.say_hello(core, addr.clone(), epoch, true).await?;
     party.expect_preamble(core).await?;
     let hello = party.expect_hello().await?;
@@ -151,6 +162,8 @@ struct Party {
     write: WriteHalf,
     buffer: BytesMut,
     decoder: Decoder,
+    lane: usize,
+    version: u16,
     /// What the transport has proven of the peer.
     certificate: Option<Certificate>,
     /// What this node wants proven where the transport proves nothing.
@@ -182,6 +195,8 @@ impl Party {
             write,
             buffer: BytesMut::new(),
             decoder,
+            lane: MAIN,
+            version: 0,
             certificate,
             challenge,
             theirs: (None, Vec::new()),
@@ -248,6 +263,8 @@ impl Party {
             hello,
             epoch,
             dialled,
+            lane: self.lane,
+            version: self.version,
             read: self.read,
             write: self.write,
             buffer: self.buffer,
@@ -258,6 +275,10 @@ impl Party {
         self.write.write_all(&core.preamble().encode()).await?;
         self.expect_preamble(core).await?;
         let hello = self.expect_hello().await?;
+        self.lane = usize::from(hello.lane);
+        if self.lane > BULK {
+            return Err(Problem::Lane { lane: hello.lane });
+        }
         self.check_identity(core, &hello)?;
         if let Err(problem) = check_addr(core, &hello) {
             // The dialler finds the same, in its own words.
@@ -318,6 +339,8 @@ impl Party {
             incarnation,
             wanted,
             epoch,
+            lane: u8::try_from(self.lane).unwrap_or(u8::MAX),
+            windows: core.config.windows.map(|window| window as u64),
         };
         encode_control(&Control::Hello(hello), &mut bytes);
         Ok(self.write.write_all(&bytes).await?)
@@ -334,7 +357,10 @@ impl Party {
                 let ours = core.preamble();
                 let _ = self.buffer.split_to(PREAMBLE_BYTES);
                 return match ours.common(theirs) {
-                    Some(_) => Ok(()),
+                    Some(version) => {
+                        self.version = version;
+                        Ok(())
+                    }
                     None => Err(Problem::Version { theirs, ours }),
                 };
             }

@@ -37,9 +37,10 @@ impl Mending {
         }
     }
 
-    /// An attempt has failed, with a refusal or otherwise. True: the peer is down.
-    pub(super) fn failed(&mut self, now: Instant, refused: bool) -> bool {
-        self.next = now + self.pause;
+    /// An attempt has failed, with a refusal or otherwise. True: the peer is down. `random`, between
+    /// 0 and 1, shortens the pause by up to a quarter, so that many do not try at the same time.
+    pub(super) fn failed(&mut self, now: Instant, refused: bool, random: f64) -> bool {
+        self.next = now + self.pause.mul_f64(1.0 - random / 4.0);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         if !refused {
             self.refused_since = None;
@@ -64,7 +65,7 @@ mod tests {
         let mut tried = Vec::new();
         loop {
             tried.push(mending.next - start);
-            if mending.failed(mending.next, true) {
+            if mending.failed(mending.next, true, 0.0) {
                 break;
             }
         }
@@ -72,14 +73,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn chance_shortens_a_pause_by_a_quarter_at_most() {
+        let start = Instant::now();
+        let mut mending = Mending::begin(start, start, millis(10_000), true);
+        mending.failed(start, false, 1.0);
+        assert_eq!(mending.next - start, FIRST_PAUSE.mul_f64(0.75));
+        mending.failed(start, false, 0.0);
+        assert_eq!(mending.next - start, FIRST_PAUSE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn silence_between_refusals_starts_the_count_anew() {
         let start = Instant::now();
         let mut mending = Mending::begin(start, start, millis(10_000), false);
         assert_eq!(mending.next, start + COURTESY);
-        assert!(!mending.failed(start, true));
-        assert!(!mending.failed(start + millis(200), false));
-        assert!(!mending.failed(start + millis(400), true));
-        assert!(mending.failed(start + millis(700), true));
+        assert!(!mending.failed(start, true, 0.0));
+        assert!(!mending.failed(start + millis(200), false, 0.0));
+        assert!(!mending.failed(start + millis(400), true, 0.0));
+        assert!(mending.failed(start + millis(700), true, 0.0));
         assert_eq!(mending.deadline, start + millis(10_000));
     }
 }

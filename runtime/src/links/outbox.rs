@@ -1,29 +1,47 @@
-//! The queue of frames for one peer: bounded in frames and bytes, first in, first out.
+//! What waits for one peer, bounded in bytes, and who may add to it.
 //!
-//! Senders never block: a full queue hands the frame back, or keeps it in a line of waiters that
-//! is served in order before anybody else. A sender wakes the writer only when it sleeps. Frames of
-//! links and monitors are admitted beyond the bound (see [`Frame::is_system`]).
+//! While the link lives, frames are encoded at once (see `outgoing`); before that they wait as they
+//! are. Senders never block: a full outbox refuses, or puts the sender in a line that is served in
+//! order before anybody else. An actor whose mailbox is full over there is *held*: its senders are
+//! refused, or wait in a line of their own, and others pass. Frames of links and monitors are admitted
+//! beyond the bound (see [`Frame::is_system`]), and answers up to twice of it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
+    mem,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use tokio::sync::{Notify, oneshot};
+use bytes::BytesMut;
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::locked;
-use crate::frame::Frame;
+use super::{
+    connection::Shared,
+    locked,
+    outgoing::{Letter, Outgoing},
+    peer::Event,
+    sent::{Next, Poke},
+};
+use crate::{
+    frame::{Control, Frame, Parcel, encode_control, wire::BULK},
+    pid::NodeAddr,
+};
+
+/// An actor of the peer's that is held, or was said to be, at most.
+const HELD_MAX: usize = 4096;
+/// What a message takes beside its body, about.
+const FIXED: usize = 64;
 
 /// What became of a frame.
 pub(super) enum Pushed {
     /// It is queued.
-    Queued,
-    /// It is queued, and nobody is about to fetch it: the driver must be told.
-    QueuedUnattended,
+    Queued(Poke),
     /// There is no room.
-    Full(Frame),
-    /// This queue is no longer the peer's; look the peer up again.
-    Closed(Frame),
+    Full,
+    /// The receiver's mailbox is full.
+    Held,
+    /// This outbox is no longer the peer's; look the peer up again.
+    Closed,
 }
 
 /// What became of a frame whose sender can wait.
@@ -40,285 +58,405 @@ struct Waiter {
     queued: oneshot::Sender<()>,
 }
 
-/// Who fetches the frames.
-enum Route {
-    /// Nobody; `told`: the driver knows that frames wait.
+/// Where frames go while there is no life of the link.
+enum Rest {
+    /// Nowhere yet; `told`: the driver knows that frames wait.
     Nobody { told: bool },
-    /// A connection's writer.
-    Writer { wake: Arc<Notify>, asleep: bool },
+    /// The peer is this node: frames come in again.
+    Itself { wake: Arc<Notify>, asleep: bool },
 }
 
-struct Queue {
+struct State {
+    events: Events,
+    out: Option<Outgoing>,
     frames: VecDeque<Frame>,
     bytes: usize,
     line: VecDeque<Waiter>,
-    route: Route,
+    held: BTreeMap<Arc<str>, VecDeque<Waiter>>,
+    rest: Rest,
     closed: bool,
 }
 
-/// The queue. See the module.
+/// See the module.
 pub(super) struct Outbox {
-    queue: Mutex<Queue>,
-    frames_max: usize,
+    state: Mutex<State>,
     bytes_max: usize,
 }
 
+/// Whom an outbox tells that a connection is needed.
+type Events = mpsc::UnboundedSender<Event>;
+
 impl Outbox {
-    pub(super) fn new(frames_max: usize, bytes_max: usize) -> Self {
-        let queue = Queue {
+    pub(super) fn new(bytes_max: usize, events: Events) -> Self {
+        let state = State {
+            events,
+            out: None,
             frames: VecDeque::new(),
             bytes: 0,
             line: VecDeque::new(),
-            route: Route::Nobody { told: false },
+            held: BTreeMap::new(),
+            rest: Rest::Nobody { told: false },
             closed: false,
         };
         Self {
-            queue: Mutex::new(queue),
-            frames_max,
+            state: Mutex::new(state),
             bytes_max,
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        locked(&self.queue)
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
     }
 
-    fn has_room(&self, queue: &Queue, weight: usize) -> bool {
-        queue.frames.is_empty()
-            || (queue.frames.len() < self.frames_max && queue.bytes + weight <= self.bytes_max)
-    }
-
-    /// Queues `frame`, if there is room.
-    pub(super) fn push(&self, frame: Frame, weight: usize) -> Pushed {
-        let mut queue = self.queue();
-        if queue.closed {
-            return Pushed::Closed(frame);
+    /// Queues a message, if there is room.
+    pub(super) fn post(&self, letter: Letter<'_>) -> Pushed {
+        let mut state = self.state();
+        if state.closed {
+            return Pushed::Closed;
         }
-        let room = queue.line.is_empty() && self.has_room(&queue, weight);
-        if room || frame.is_system() {
-            queue.push(frame, weight)
-        } else {
-            Pushed::Full(frame)
+        if !state.held.is_empty() && state.held.contains_key(letter.to.name()) {
+            return Pushed::Held;
+        }
+        if !state.line.is_empty() || !state.has_room(letter.body.len() + FIXED, self.bytes_max) {
+            return Pushed::Full;
+        }
+        let Some(out) = &mut state.out else {
+            return Pushed::Queued(state.keep(owned(letter)));
+        };
+        let poke = out.put(letter);
+        state.want_bulk();
+        Pushed::Queued(poke)
+    }
+
+    /// Queues `frame`, if there is room; takes it only then.
+    pub(super) fn push(&self, frame: &mut Option<Frame>) -> Pushed {
+        let mut state = self.state();
+        if state.closed {
+            return Pushed::Closed;
+        }
+        let Some(next) = frame.as_ref() else {
+            return Pushed::Queued(Poke::Nothing);
+        };
+        if state.is_held(next) {
+            return Pushed::Held;
+        }
+        let limit = match next {
+            Frame::Reply { .. } => 2 * self.bytes_max,
+            _ => self.bytes_max,
+        };
+        let in_turn = state.line.is_empty() || limit > self.bytes_max;
+        let room = in_turn && state.has_room(next.weight(), limit);
+        if !room && !next.is_system() {
+            return Pushed::Full;
+        }
+        match frame.take() {
+            Some(frame) => Pushed::Queued(state.put(frame)),
+            None => Pushed::Queued(Poke::Nothing),
         }
     }
 
     /// Queues `frame`, or puts it in line.
-    pub(super) fn push_or_wait(&self, frame: Frame, weight: usize) -> Waited {
-        let frame = match self.push(frame, weight) {
-            Pushed::Full(frame) => frame,
-            other => return Waited::Now(other),
+    pub(super) fn push_or_wait(&self, frame: Frame) -> Waited {
+        let mut frame = Some(frame);
+        let pushed = self.push(&mut frame);
+        let (Pushed::Full | Pushed::Held, Some(frame)) = (&pushed, frame) else {
+            return Waited::Now(pushed);
         };
-        let mut queue = self.queue();
-        if queue.closed {
-            return Waited::Now(Pushed::Closed(frame));
-        }
+        let mut state = self.state();
+        let weight = frame.weight();
         let (queued, later) = oneshot::channel();
-        queue.line.push_back(Waiter {
+        let waiter = Waiter {
             frame,
             weight,
             queued,
-        });
-        // The writer may have made room between the two locks.
-        self.serve_line(&mut queue);
+        };
+        state.line.push_back(waiter);
+        // The writer may have made room between the two locks, or the peer a life of its own.
+        let poke = state.serve_line(self.bytes_max);
+        drop(state);
+        poke.carry_out();
         Waited::Later(later)
     }
 
-    /// Admits those in line for whom there is room; a sender that no longer waits is left out.
-    fn serve_line(&self, queue: &mut Queue) {
-        while let Some(waiter) = queue.line.front() {
-            if !waiter.queued.is_closed() && !self.has_room(queue, waiter.weight) {
-                return;
-            }
-            let waiter = queue.line.pop_front().expect("the front was just seen");
-            if waiter.queued.send(()).is_ok() {
-                queue.push(waiter.frame, waiter.weight);
-            }
+    /// Begins a life of the link: what waits is encoded.
+    pub(super) fn begin(&self, mut out: Outgoing) {
+        let mut state = self.state();
+        for frame in state.frames.drain(..) {
+            // Nobody writes yet.
+            let _ = out.put_frame(frame);
+        }
+        state.bytes = 0;
+        state.out = Some(out);
+        state.rest = Rest::Nobody { told: false };
+        state.release_all();
+        let poke = state.serve_line(self.bytes_max);
+        drop(state);
+        poke.carry_out();
+    }
+
+    /// Ends it: what cannot have arrived waits for the next one. The driver knows that.
+    pub(super) fn end(&self, peer: &NodeAddr) {
+        let mut state = self.state();
+        let Some(out) = state.out.take() else { return };
+        state.frames = out.end(peer).into();
+        state.bytes = state.frames.iter().map(Frame::weight).sum();
+        state.rest = Rest::Nobody {
+            told: !state.frames.is_empty(),
+        };
+        state.release_all();
+    }
+
+    /// Lets `connection` carry the frames of `lane`, or nobody. With frames that need one: `true`.
+    pub(super) fn appoint(&self, lane: usize, connection: Option<Arc<Shared>>) -> bool {
+        let mut state = self.state();
+        let Some(out) = &mut state.out else {
+            return false;
+        };
+        let none = connection.is_none();
+        out.lanes[lane].appoint(connection);
+        none && lane == BULK && out.needs_bulk()
+    }
+
+    /// On another connection the peer says again which actors are held.
+    pub(super) fn forget_holds(&self) {
+        let mut state = self.state();
+        state.release_all();
+        let poke = state.serve_line(self.bytes_max);
+        drop(state);
+        poke.carry_out();
+    }
+
+    /// Whether transfers wait, or are under way.
+    pub(super) fn needs_bulk(&self) -> bool {
+        self.state().out.as_mut().is_some_and(Outgoing::needs_bulk)
+    }
+
+    /// The connection that carries `lane`.
+    pub(super) fn connection(&self, lane: usize) -> Option<Arc<Shared>> {
+        let state = self.state();
+        state.out.as_ref()?.lanes[lane].connection().cloned()
+    }
+
+    /// What the writer of connection `number` writes next; `control` gets what goes before.
+    pub(super) fn next(&self, lane: usize, number: u64, control: &mut BytesMut) -> Option<Next> {
+        let mut state = self.state();
+        let out = state.out.as_mut()?;
+        if !out.lanes[lane].has_turn(number) {
+            return None;
+        }
+        if let Some(first) = out.lanes[lane].resume() {
+            encode_control(&Control::Resume { first }, control);
+        }
+        let next = out.next(lane);
+        if next.is_some() && !state.line.is_empty() {
+            let poke = state.serve_line(self.bytes_max);
+            drop(state);
+            poke.carry_out();
+        }
+        next
+    }
+
+    /// The peer has taken what it says.
+    pub(super) fn acknowledged(&self, lane: usize, received: u64, consumed: Option<u64>) {
+        let mut state = self.state();
+        let Some(out) = &mut state.out else { return };
+        let poke = out.lanes[lane].acknowledged(received, consumed);
+        drop(state);
+        poke.carry_out();
+    }
+
+    /// The peer asks for no more messages to an actor.
+    pub(super) fn hold(&self, actor: &str) {
+        let mut state = self.state();
+        if state.held.len() < HELD_MAX {
+            state.held.entry(actor.into()).or_default();
         }
     }
 
-    /// Moves up to `frames_max` frames of together about `bytes_max` bytes into `batch`, at least
-    /// one if there is one, and returns their weight. With none, the writer counts as asleep.
-    pub(super) fn take(
-        &self,
-        batch: &mut Vec<Frame>,
-        frames_max: usize,
-        bytes_max: usize,
-    ) -> usize {
-        let mut queue = self.queue();
-        let mut bytes = 0;
-        while batch.len() < frames_max && bytes < bytes_max {
-            let Some(frame) = queue.frames.pop_front() else {
-                break;
-            };
-            bytes += frame.weight();
-            batch.push(frame);
+    /// The peer takes messages to an actor again.
+    pub(super) fn release(&self, actor: &str) {
+        let mut state = self.state();
+        if let Some(waiters) = state.held.remove(actor) {
+            state.line.extend(waiters);
+            let poke = state.serve_line(self.bytes_max);
+            drop(state);
+            poke.carry_out();
         }
-        queue.bytes -= bytes;
-        self.serve_line(&mut queue);
-        let idle = batch.is_empty() && queue.frames.is_empty();
-        if idle && let Route::Writer { asleep, .. } = &mut queue.route {
+    }
+
+    /// Takes out up to `max` frames that wait for no life. With none, the taker counts as asleep.
+    pub(super) fn take(&self, batch: &mut Vec<Frame>, max: usize) {
+        let mut state = self.state();
+        let count = max.min(state.frames.len());
+        batch.extend(state.frames.drain(..count));
+        state.bytes -= batch.iter().map(Frame::weight).sum::<usize>();
+        let _ = state.serve_line(self.bytes_max);
+        if batch.is_empty()
+            && state.frames.is_empty()
+            && let Rest::Itself { asleep, .. } = &mut state.rest
+        {
             *asleep = true;
         }
-        bytes
     }
 
     /// Takes everything out, also what stands in line.
     pub(super) fn take_all(&self) -> Vec<Frame> {
-        let mut queue = self.queue();
-        queue.bytes = 0;
-        if let Route::Nobody { told } = &mut queue.route {
+        let mut state = self.state();
+        state.bytes = 0;
+        if let Rest::Nobody { told } = &mut state.rest {
             *told = false;
         }
-        let mut frames: Vec<Frame> = queue.frames.drain(..).collect();
-        let line = queue.line.drain(..);
+        state.release_all();
+        let mut frames: Vec<Frame> = state.frames.drain(..).collect();
+        let line = state.line.drain(..);
         frames.extend(line.filter_map(|waiter| waiter.queued.send(()).ok().map(|()| waiter.frame)));
         frames
     }
 
-    /// Adds what another queue had, whatever the bound. True: the driver must be told.
-    pub(super) fn append(&self, frames: Vec<Frame>) -> bool {
-        let mut queue = self.queue();
-        frames.into_iter().fold(false, |tell, frame| {
-            let weight = frame.weight();
-            matches!(queue.push(frame, weight), Pushed::QueuedUnattended) || tell
-        })
+    /// Adds what another outbox had, whatever the bound.
+    pub(super) fn append(&self, frames: Vec<Frame>) {
+        let mut state = self.state();
+        let put = frames.into_iter().map(|frame| state.put(frame));
+        let poke = put.fold(Poke::Nothing, Poke::and);
+        drop(state);
+        poke.carry_out();
     }
 
-    /// From now on the writer that waits for `wake` fetches the frames. It is taken for awake.
-    pub(super) fn route_to(&self, wake: Arc<Notify>) {
-        self.queue().route = Route::Writer {
+    /// The peer is this node: whoever waits for `wake` takes the frames. It is taken for awake.
+    pub(super) fn loop_to(&self, wake: Arc<Notify>) {
+        self.state().rest = Rest::Itself {
             wake,
             asleep: false,
         };
     }
 
-    /// From now on nobody fetches the frames; the driver knows about those that are there.
-    pub(super) fn unroute(&self) {
-        let mut queue = self.queue();
-        queue.route = Route::Nobody {
-            told: !queue.frames.is_empty(),
-        };
-    }
-
-    /// Whether nothing waits.
+    /// Whether nothing waits to be written.
     pub(super) fn is_empty(&self) -> bool {
-        let queue = self.queue();
-        queue.frames.is_empty() && queue.line.is_empty()
+        self.state().is_empty()
     }
 
-    /// Whether the queue's use has ended.
+    /// Whether the outbox's use has ended.
     pub(super) fn is_closed(&self) -> bool {
-        self.queue().closed
+        self.state().closed
     }
 
-    /// Ends the queue's use, unless something waits in it.
+    /// Ends its use, unless something waits in it.
     pub(super) fn close_if_empty(&self) -> bool {
-        let mut queue = self.queue();
-        queue.closed = queue.frames.is_empty() && queue.line.is_empty();
-        queue.closed
+        let mut state = self.state();
+        state.closed = state.is_empty();
+        state.closed
     }
 
-    /// Ends the queue's use, and takes everything out.
+    /// Ends its use, and takes everything out.
     pub(super) fn close(&self) -> Vec<Frame> {
-        self.queue().closed = true;
+        self.state().closed = true;
         self.take_all()
     }
 }
 
-impl Queue {
-    fn push(&mut self, frame: Frame, weight: usize) -> Pushed {
+impl State {
+    fn waiting(&self) -> usize {
+        self.bytes + self.out.as_ref().map_or(0, Outgoing::waiting)
+    }
+
+    fn has_room(&self, weight: usize, limit: usize) -> bool {
+        let waiting = self.waiting();
+        waiting == 0 || waiting + weight <= limit
+    }
+
+    fn is_empty(&self) -> bool {
+        let held = self.held.values().all(VecDeque::is_empty);
+        self.waiting() == 0 && self.frames.is_empty() && self.line.is_empty() && held
+    }
+
+    fn is_held(&self, frame: &Frame) -> bool {
+        let (Frame::Tell(parcel) | Frame::Ask { parcel, .. }) = frame else {
+            return false;
+        };
+        !self.held.is_empty() && self.held.contains_key(parcel.to.name())
+    }
+
+    fn put(&mut self, frame: Frame) -> Poke {
+        let Some(out) = &mut self.out else {
+            return self.keep(frame);
+        };
+        let poke = out.put_frame(frame);
+        self.want_bulk();
+        poke
+    }
+
+    fn want_bulk(&mut self) {
+        if self.out.as_mut().is_some_and(Outgoing::wants_bulk) {
+            // A driver that has ended has nothing to do with it any more.
+            let _ = self.events.send(Event::BulkWanted);
+        }
+    }
+
+    fn keep(&mut self, frame: Frame) -> Poke {
+        self.bytes += frame.weight();
         self.frames.push_back(frame);
-        self.bytes += weight;
-        match &mut self.route {
-            Route::Writer { wake, asleep } => {
-                if std::mem::take(asleep) {
+        match &mut self.rest {
+            Rest::Itself { wake, asleep } => {
+                if mem::take(asleep) {
                     wake.notify_one();
                 }
-                Pushed::Queued
             }
-            Route::Nobody { told } if *told => Pushed::Queued,
-            Route::Nobody { told } => {
-                *told = true;
-                Pushed::QueuedUnattended
+            Rest::Nobody { told } => {
+                if !mem::replace(told, true) {
+                    let _ = self.events.send(Event::Wanted);
+                }
             }
+        }
+        Poke::Nothing
+    }
+
+    /// Nobody is held; those who waited for that stand in line.
+    fn release_all(&mut self) {
+        for (_, waiters) in mem::take(&mut self.held) {
+            self.line.extend(waiters);
+        }
+    }
+
+    /// Admits those in line for whom there is room; a sender that no longer waits is left out.
+    fn serve_line(&mut self, bytes_max: usize) -> Poke {
+        let mut first = Poke::Nothing;
+        while let Some(waiter) = self.line.front() {
+            if !waiter.queued.is_closed() && !self.has_room(waiter.weight, bytes_max) {
+                break;
+            }
+            let Some(waiter) = self.line.pop_front() else {
+                break;
+            };
+            if self.is_held(&waiter.frame) {
+                self.wait_for_actor(waiter);
+            } else if waiter.queued.send(()).is_ok() {
+                first = first.and(self.put(waiter.frame));
+            }
+        }
+        first
+    }
+
+    fn wait_for_actor(&mut self, waiter: Waiter) {
+        let (Frame::Tell(parcel) | Frame::Ask { parcel, .. }) = &waiter.frame else {
+            return;
+        };
+        if let Some(waiters) = self.held.get_mut(parcel.to.name()) {
+            waiters.push_back(waiter);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::links::testing::tell;
-
-    fn push(outbox: &Outbox, number: u64) -> Pushed {
-        let frame = tell(number);
-        let weight = frame.weight();
-        outbox.push(frame, weight)
-    }
-
-    fn wait(outbox: &Outbox, number: u64) -> Option<oneshot::Receiver<()>> {
-        let frame = tell(number);
-        let weight = frame.weight();
-        match outbox.push_or_wait(frame, weight) {
-            Waited::Later(later) => Some(later),
-            Waited::Now(_) => None,
-        }
-    }
-
-    fn take(outbox: &Outbox, frames: usize) -> Vec<Frame> {
-        let mut batch = Vec::new();
-        outbox.take(&mut batch, frames, usize::MAX);
-        batch
-    }
-
-    #[test]
-    fn a_full_queue_hands_the_frame_back() {
-        let outbox = Outbox::new(2, usize::MAX);
-        assert!(matches!(push(&outbox, 1), Pushed::QueuedUnattended));
-        assert!(matches!(push(&outbox, 2), Pushed::Queued));
-        assert!(matches!(push(&outbox, 3), Pushed::Full(frame) if frame == tell(3)));
-        let bytes = Outbox::new(usize::MAX, tell(1).weight() + 1);
-        assert!(matches!(push(&bytes, 1), Pushed::QueuedUnattended));
-        assert!(matches!(push(&bytes, 2), Pushed::Full(_)));
-    }
-
-    #[test]
-    fn an_empty_queue_takes_a_frame_of_any_size() {
-        let outbox = Outbox::new(2, 1);
-        assert!(matches!(push(&outbox, 1), Pushed::QueuedUnattended));
-    }
-
-    #[test]
-    fn those_in_line_come_before_new_ones_and_in_order() {
-        let outbox = Outbox::new(1, usize::MAX);
-        push(&outbox, 1);
-        let mut second = wait(&outbox, 2).unwrap();
-        let mut third = wait(&outbox, 3).unwrap();
-        assert_eq!(take(&outbox, 8), [tell(1)]);
-        assert!(second.try_recv().is_ok() && third.try_recv().is_err());
-        assert!(matches!(push(&outbox, 4), Pushed::Full(_)));
-        assert_eq!(take(&outbox, 8), [tell(2)]);
-        assert_eq!(take(&outbox, 8), [tell(3)]);
-        assert!(third.try_recv().is_ok());
-    }
-
-    #[test]
-    fn a_sender_that_stops_waiting_takes_its_frame_along() {
-        let outbox = Outbox::new(1, usize::MAX);
-        push(&outbox, 1);
-        drop(wait(&outbox, 2).unwrap());
-        assert_eq!(take(&outbox, 8), [tell(1)]);
-        assert!(take(&outbox, 8).is_empty() && outbox.is_empty());
-    }
-
-    #[test]
-    fn monitors_are_admitted_beyond_the_bound() {
-        let outbox = Outbox::new(1, usize::MAX);
-        push(&outbox, 1);
-        let target = "a@h:1".parse().unwrap();
-        assert!(matches!(
-            outbox.push(Frame::Monitor { target }, 1),
-            Pushed::Queued
-        ));
+/// The letter as a frame that can wait.
+pub(super) fn owned(letter: Letter<'_>) -> Frame {
+    let parcel = Parcel {
+        to: letter.to.clone(),
+        name: letter.name.into(),
+        version: letter.version,
+        trace: letter.trace.map(Box::new),
+        body: mem::take(letter.body),
+    };
+    match letter.ask {
+        Some(id) => Frame::Ask { id, parcel },
+        None => Frame::Tell(parcel),
     }
 }

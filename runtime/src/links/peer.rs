@@ -23,6 +23,10 @@ use crate::pid::NodeAddr;
 pub(super) enum Event {
     /// Frames wait, and there is no connection.
     Wanted,
+    /// Large frames wait, and there is no connection for them.
+    BulkWanted,
+    /// The peer has large frames, and asks for a connection.
+    BulkAsked,
     /// The peer dialled.
     Opened(Greeted, Hold),
     /// A connection has ended.
@@ -69,7 +73,7 @@ impl Peer {
         };
         Self {
             addr,
-            outbox: Outbox::new(config.queue_frames, config.queue_bytes),
+            outbox: Outbox::new(config.queue_bytes, events.clone()),
             events,
             epoch: AtomicU64::new(epoch),
             holds: AtomicUsize::new(0),

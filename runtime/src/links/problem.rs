@@ -48,6 +48,12 @@ pub(super) enum Problem {
     OutOfTurn,
     #[error("left out frames {expected} to {got}")]
     Gap { expected: u64, got: u64 },
+    #[error("used a name or a number that its tables do not have")]
+    Table,
+    #[error("wants a connection of an unknown sort ({lane})")]
+    Lane { lane: u8 },
+    #[error("sent a chunk that does not follow the one before")]
+    Chunk,
     #[error("has the address of this node, {own}; give each node an address of its own")]
     SameAddr { own: NodeAddr },
     #[error("is this node itself; its address is {own}")]

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    ops::AddAssign,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -13,10 +14,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Inbound, LinkConfig, Links, Loss, PeerId, locked};
+use super::{Arriving, Inbound, LinkConfig, Links, Loss, Origin, PeerId, Refused, locked};
 use crate::{
     frame::{Frame, Parcel},
-    pid::NodeAddr,
+    pid::{AnyPid, NodeAddr},
     transport::{MemoryNetwork, Transport},
 };
 
@@ -42,7 +43,14 @@ pub(crate) fn number_of(frame: &Frame) -> u64 {
     let Frame::Tell(parcel) = frame else {
         panic!("a tell, not {frame:?}")
     };
-    u64::from_be_bytes(parcel.body.as_slice().try_into().expect("eight bytes"))
+    u64::from_be_bytes(*parcel.body.first_chunk().expect("eight bytes"))
+}
+
+/// A body of `bytes` bytes that begins with `number`.
+fn numbered(number: u64, bytes: usize) -> Vec<u8> {
+    let mut body = number.to_be_bytes().to_vec();
+    body.resize(bytes, 7);
+    body
 }
 
 /// What a node was told.
@@ -58,7 +66,9 @@ pub(crate) enum Seen {
 pub(crate) struct Inbox {
     seen: Mutex<Vec<(Instant, Seen)>>,
     changed: Notify,
-    blocked: Mutex<Option<Arc<Notify>>>,
+    /// For which actor, or all.
+    blocked: Mutex<Option<(Option<&'static str>, Arc<Notify>)>>,
+    dropped: Mutex<usize>,
 }
 
 impl Inbox {
@@ -159,23 +169,69 @@ impl Inbox {
     /// From now on each frame waits until the result is notified.
     pub(crate) fn block(&self) -> Arc<Notify> {
         let gate = Arc::new(Notify::new());
-        *locked(&self.blocked) = Some(gate.clone());
+        *locked(&self.blocked) = Some((None, gate.clone()));
         gate
+    }
+
+    /// As [`Inbox::block`], for messages to one actor.
+    pub(crate) fn block_only(&self, actor: &'static str) {
+        *locked(&self.blocked) = Some((Some(actor), Arc::new(Notify::new())));
+    }
+
+    /// Numbers and lengths of the messages to an actor, as they were handed over.
+    pub(crate) fn messages_to(&self, actor: &str) -> Vec<(u64, usize)> {
+        let seen = locked(&self.seen);
+        let messages = seen.iter().filter_map(|(_, seen)| match seen {
+            Seen::Frame(_, frame @ Frame::Tell(parcel)) if parcel.to.name() == actor => {
+                Some((number_of(frame), parcel.body.len()))
+            }
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    /// Messages that were dropped with their life.
+    pub(crate) fn dropped(&self) -> usize {
+        *locked(&self.dropped)
     }
 
     /// Ends the effect of `block`, but for the frame that waits.
     pub(crate) fn unblock(&self) {
-        if let Some(gate) = locked(&self.blocked).take() {
+        if let Some((_, gate)) = locked(&self.blocked).take() {
             gate.notify_one();
         }
     }
 }
 
 impl Inbound for Inbox {
-    fn on_frame(&self, peer: &PeerId, frame: Frame) -> Option<BoxFuture<'static, ()>> {
-        self.add(Seen::Frame(peer.clone(), frame));
-        let gate = locked(&self.blocked).clone()?;
+    fn on_message(
+        &self,
+        origin: &Arc<Origin>,
+        message: Arriving<'_>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let frame = Frame::Tell(Parcel {
+            to: message.to.clone(),
+            name: message.name.clone(),
+            trace: message.trace.map(Box::new),
+            version: message.version,
+            body: message.body.to_vec(),
+        });
+        // As the sender wrote it.
+        let there = "there:1".parse().expect("an address");
+        self.add(Seen::Frame(origin.id.clone(), frame.arrived_at(&there)));
+        let (of, gate) = locked(&self.blocked).clone()?;
+        if of.is_some_and(|of| of != message.to.name()) {
+            return None;
+        }
         Some(Box::pin(async move { gate.notified().await }))
+    }
+
+    fn on_frame(&self, origin: &Arc<Origin>, frame: Frame) {
+        self.add(Seen::Frame(origin.id.clone(), frame));
+    }
+
+    fn on_dropped(&self, _to: &AnyPid, _name: &str) {
+        locked(&self.dropped).add_assign(1);
     }
 
     fn on_lost(&self, peer: &PeerId, loss: Loss) {
@@ -235,6 +291,37 @@ impl TestNode {
             addr: self.addr().clone(),
             incarnation,
         }
+    }
+
+    fn outlet(&self, to: &Self, actor: &str) -> super::Outlet {
+        let pid = format!("{actor}@{}", to.addr()).parse().expect("a PID");
+        self.links.outlet(pid)
+    }
+
+    /// Sends `number` to an actor of `to`, in a message of `bytes` bytes.
+    pub(crate) fn tell_to(
+        &self,
+        to: &Self,
+        actor: &str,
+        number: u64,
+        bytes: usize,
+    ) -> Result<(), Refused> {
+        let mut body = numbered(number, bytes);
+        let outlet = self.outlet(to, actor);
+        outlet.post("test.Count", 1, None, None, &mut body)
+    }
+
+    /// Sends `number` to an actor of `to`, waiting for room from the call on.
+    pub(crate) fn tell_wait(
+        &self,
+        to: &Self,
+        actor: &str,
+        number: u64,
+    ) -> BoxFuture<'static, Result<(), Refused>> {
+        let mut body = numbered(number, 8);
+        let outlet = self.outlet(to, actor);
+        let waiting = outlet.post_wait("test.Count", 1, None, None, &mut body);
+        waiting.unwrap_or_else(|| Box::pin(async { Ok(()) }))
     }
 
     /// Sends the numbers in `range` to `to`.

@@ -1,6 +1,7 @@
 //! Links between nodes in memory, on a paused clock.
 
 mod faults;
+mod flow;
 mod losses;
 mod order;
 mod strangers;

@@ -18,7 +18,7 @@ pub(crate) struct Traffic {
     pub(crate) peers: usize,
     /// Numbered frames that arrived.
     pub(crate) frames_in: u64,
-    /// Numbered frames that were queued.
+    /// Numbered frames that were written, each once.
     pub(crate) frames_out: u64,
     /// Bytes that were read.
     pub(crate) bytes_in: u64,
@@ -32,9 +32,9 @@ impl Counters {
         self.frames_in.fetch_add(frames, Ordering::Relaxed);
     }
 
-    /// A frame was queued.
-    pub(super) fn sent(&self) {
-        self.frames_out.fetch_add(1, Ordering::Relaxed);
+    /// Frames were written for the first time.
+    pub(super) fn sent(&self, frames: u64) {
+        self.frames_out.fetch_add(frames, Ordering::Relaxed);
     }
 
     /// Bytes were read.

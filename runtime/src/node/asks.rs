@@ -9,10 +9,10 @@ use dashmap::DashMap;
 use serde_bytes::ByteBuf;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Node, parcel};
+use super::{Node, post_afar_wait, refusal};
 use crate::{
     AnyPid, AskError, Message, NodeAddr, Undeliverable,
-    frame::Frame,
+    links::Outlet,
     rt::envelope::{Letter, Reply},
 };
 
@@ -106,7 +106,8 @@ impl Node {
         let answered = if pid.node() == self.addr() {
             timeout(deadline, self.ask_here(pid, message)).await
         } else {
-            timeout(deadline, self.ask_afar(pid, message)).await
+            let outlet = self.inner.links.outlet(pid.clone());
+            timeout(deadline, self.ask_afar(pid, &outlet, message)).await
         };
         answered.map_err(late)?
     }
@@ -137,7 +138,13 @@ impl Node {
         reply
     }
 
-    async fn ask_afar<M: Message>(&self, pid: &AnyPid, message: M) -> Result<M::Reply, AskError> {
+    /// As [`Node::ask`], to another node by a way that is known already, and without a deadline.
+    pub(crate) async fn ask_afar<M: Message>(
+        &self,
+        pid: &AnyPid,
+        outlet: &Outlet,
+        message: M,
+    ) -> Result<M::Reply, AskError> {
         let (id, receiver) = self.inner.asks.open(pid.node());
         let _forget = Forget(&self.inner.asks, id);
         #[cfg(feature = "testkit")]
@@ -154,9 +161,12 @@ impl Node {
                 }
             }
         };
-        let parcel = parcel(pid, &message).map_err(|reason| undeliverable(pid, reason))?;
-        let sent = self.inner.links.send(pid.node(), Frame::Ask { id, parcel });
-        sent.map_err(|refused| undeliverable(pid, super::refusal(refused)))?;
+        let posted = post_afar_wait(outlet, &message, Some(id));
+        drop(message);
+        if let Some(waiting) = posted.map_err(|reason| undeliverable(pid, reason))? {
+            let sent = waiting.await;
+            sent.map_err(|refused| undeliverable(pid, refusal(refused)))?;
+        }
         match receiver.await {
             Ok(Answer::Reply(body)) => {
                 let reply = M::decode_reply(&body)

@@ -192,7 +192,9 @@ impl NodeBuilder {
             self.start_micros = Some(clock());
         }
         let start_micros = self.start_micros.unwrap_or_else(system_micros);
+        let seed = *self.seed.get_or_insert_with(system_seed);
         self.links.incarnation = start_micros;
+        self.links.seed = seed;
         let placement = match self.local {
             true => Placement::Here,
             false => {

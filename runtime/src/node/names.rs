@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Node, remote::RemoteReply};
 use crate::{
-    AnyPid, AskError, Message, NodeAddr, Undeliverable, frame::Parcel, reliable::Reliable,
+    AnyPid, AskError, Message, NodeAddr, Undeliverable, links::Arriving, reliable::Reliable,
 };
 
 /// The name that messages to a node as such are addressed to. No actor needs to bear it.
@@ -43,16 +43,16 @@ impl Node {
     /// Answers what is asked of the node itself; the future, if any, is to be awaited.
     pub(crate) fn serve(
         &self,
-        parcel: &Parcel,
+        parcel: Arriving<'_>,
         reply: Option<RemoteReply>,
     ) -> Option<BoxFuture<'static, ()>> {
         let mut reply = reply.unwrap_or_else(|| RemoteReply::then(|_| ()));
-        match &*parcel.name {
-            Lookup::NAME => match Lookup::decode(&parcel.body) {
+        match &**parcel.name {
+            Lookup::NAME => match Lookup::decode(parcel.body) {
                 Ok(lookup) => reply.reply::<Lookup>(&self.lookup(&lookup.name)),
                 Err(error) => reply.refuse(error.into()),
             },
-            Reliable::NAME => match Reliable::decode(&parcel.body) {
+            Reliable::NAME => match Reliable::decode(parcel.body) {
                 Ok(reliable) => return self.take_reliable(reliable, reply),
                 Err(error) => reply.refuse(error.into()),
             },

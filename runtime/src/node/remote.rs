@@ -1,6 +1,6 @@
 //! What comes from other nodes: frames to carry out, replies to send back, losses to tell of.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
 use serde_bytes::ByteBuf;
@@ -8,10 +8,10 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::{Inner, Node, asks::Answer, monitors::Watcher, names::NODE, workers::spawn_task};
 use crate::{
-    ExitReason, Message, NodeAddr, Undeliverable,
-    frame::{Frame, Parcel},
+    AnyPid, ExitReason, Message, NodeAddr, Undeliverable,
+    frame::{Frame, Refusal},
     http::Visit,
-    links::{Inbound, Loss, PeerId},
+    links::{Arriving, Inbound, Loss, Origin, PeerId},
 };
 
 /// The way back of an encoded reply. Dropped unused, it says that no reply will come.
@@ -19,7 +19,7 @@ pub(crate) struct RemoteReply(Option<Back>);
 
 enum Back {
     /// To an asker on another node.
-    Afar { node: Node, to: NodeAddr, id: u64 },
+    Afar { to: Arc<Origin>, id: u64 },
     /// To the runtime itself.
     Here(Box<dyn FnOnce(Outcome) + Send>),
 }
@@ -37,10 +37,7 @@ impl RemoteReply {
         match self.0.take() {
             None => {}
             Some(Back::Here(then)) => then(result),
-            // A full or broken link: the asker's deadline or its own loss of the link tells it.
-            Some(Back::Afar { node, to, id }) => {
-                let _ = node.inner.links.send(&to, Frame::Reply { id, result });
-            }
+            Some(Back::Afar { to, id }) => to.answer(Frame::Reply { id, result }),
         }
     }
 
@@ -86,21 +83,19 @@ impl From<Loss> for ExitReason {
 impl Node {
     fn deliver(
         &self,
-        peer: &PeerId,
-        parcel: Parcel,
-        ask: Option<u64>,
+        origin: &Arc<Origin>,
+        message: Arriving<'_>,
     ) -> Option<BoxFuture<'static, ()>> {
-        let reply = ask.map(|id| {
-            let (node, to) = (self.clone(), peer.addr.clone());
-            RemoteReply(Some(Back::Afar { node, to, id }))
+        let reply = message.ask.map(|id| {
+            let to = origin.clone();
+            RemoteReply(Some(Back::Afar { to, id }))
         });
-        let (pid, name) = (parcel.to.clone(), parcel.name.clone());
-        let refused = match self.cell(&pid) {
-            Some(cell) => match cell.post_parcel(parcel, reply) {
+        let refused = match self.cell(message.to) {
+            Some(cell) => match cell.post_parcel(message, reply) {
                 Ok(wait) => return wait,
                 Err(refused) => refused,
             },
-            None if pid.name() == NODE => return self.serve(&parcel, reply),
+            None if message.to.name() == NODE => return self.serve(message, reply),
             None => {
                 if let Some(reply) = reply {
                     reply.refuse(Undeliverable::NoSuchActor);
@@ -108,9 +103,26 @@ impl Node {
                 Undeliverable::NoSuchActor
             }
         };
-        self.dead_letter(&pid, &name, &refused);
+        self.dead_letter(message.to, message.name, &refused);
+        if message.ask.is_none() && is_the_senders_fault(&refused) {
+            origin.answer(Frame::Refused(Refusal {
+                to: message.to.clone(),
+                name: message.name.clone(),
+                version: message.version,
+                reason: refused,
+            }));
+        }
         None
     }
+}
+
+/// Whether the sender of a message without an answer is told why it was not taken: the two nodes
+/// do not agree on what the actor takes.
+fn is_the_senders_fault(refused: &Undeliverable) -> bool {
+    matches!(
+        refused,
+        Undeliverable::NotAccepted { .. } | Undeliverable::Codec(_)
+    )
 }
 
 /// What the link layer holds of the node; it keeps no node alive.
@@ -125,11 +137,24 @@ impl Receiver {
 }
 
 impl Inbound for Receiver {
-    fn on_frame(&self, peer: &PeerId, frame: Frame) -> Option<BoxFuture<'static, ()>> {
-        let node = self.node()?;
+    fn on_message(
+        &self,
+        origin: &Arc<Origin>,
+        message: Arriving<'_>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        self.node()?.deliver(origin, message)
+    }
+
+    fn on_dropped(&self, to: &AnyPid, name: &str) {
+        if let Some(node) = self.node() {
+            node.dead_letter(to, name, &Undeliverable::MailboxFull);
+        }
+    }
+
+    fn on_frame(&self, origin: &Arc<Origin>, frame: Frame) {
+        let Some(node) = self.node() else { return };
+        let peer = &origin.id;
         match frame {
-            Frame::Tell(parcel) => return node.deliver(peer, parcel, None),
-            Frame::Ask { id, parcel } => return node.deliver(peer, parcel, Some(id)),
             Frame::Reply { id, result } => {
                 let answer = match result {
                     Ok(body) => Answer::Reply(body),
@@ -145,8 +170,12 @@ impl Inbound for Receiver {
                 }
             }
             Frame::Exited { target, reason } => node.exited_afar(&target, reason),
+            Frame::Refused(refusal) => {
+                node.dead_letter(&refusal.to, &refusal.name, &refusal.reason);
+            }
+            // Messages do not come this way.
+            Frame::Tell(_) | Frame::Ask { .. } => {}
         }
-        None
     }
 
     fn on_lost(&self, peer: &PeerId, loss: Loss) {

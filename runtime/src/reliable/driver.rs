@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     AnyPid, AskError, Message, Node, Undeliverable,
-    frame::Parcel,
+    links::Arriving,
     node::{NODE, remote::RemoteReply, undeliverable},
     supervision::micros,
 };
@@ -191,12 +191,13 @@ impl Node {
                 Err(Some(refusal)) => reply.refuse(refusal),
             }
         });
-        let parcel = Parcel {
-            to: pid,
-            name: reliable.name.into(),
+        let parcel = Arriving {
+            to: &pid,
+            name: &reliable.name.into(),
             version: reliable.version,
-            body: reliable.body,
+            ask: None,
             trace: None,
+            body: &reliable.body,
         };
         cell.post_parcel(parcel, Some(handled)).ok().flatten()
     }

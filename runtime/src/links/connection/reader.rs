@@ -1,29 +1,39 @@
-//! The reading half: takes frames apart and hands them to the node, in order and once.
+//! The reading half: takes frames apart and hands them on, in order and once.
 
 use std::{pin::pin, sync::Arc};
 
 use bytes::BytesMut;
 use tokio::{
     io::AsyncReadExt,
-    sync::MutexGuard,
-    time::{Instant, sleep_until},
+    task::yield_now,
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::Shared;
 use crate::{
-    frame::{Control, Decoder, Frame, Wire},
-    links::{Inbound, life::Received, peer::Event, problem::Problem},
+    frame::{
+        Control, Decoder, Frame, Wire,
+        wire::{Arrived, BULK, MAIN},
+    },
+    links::{
+        Arriving, Inbound,
+        arrival::{Arrival, Door},
+        life::Life,
+        peer::Event,
+        problem::Problem,
+    },
     transport::ReadHalf,
 };
 
 /// Room that is made for a read, and for one after a read that had too little.
-const READ_BYTES: usize = 8 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 const LONG_READ_BYTES: usize = 64 * 1024;
 /// A buffer that a large frame has stretched beyond this is not kept.
-const KEPT_BYTES_MAX: usize = 1024 * 1024;
-/// Frames and bytes after which the peer is told that they have arrived.
-const ACK_FRAMES: u64 = 256;
-const ACK_BYTES: usize = 64 * 1024;
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+/// Frames after which the peer is told that they have arrived, whatever their size.
+const ACK_FRAMES: u64 = 1024;
+/// Bytes after which others have a turn.
+const TURN_BYTES: usize = 256 * 1024;
 
 /// Reads until the connection ends, and reports that to the driver.
 pub(super) async fn run(shared: Arc<Shared>, half: ReadHalf, buffer: BytesMut) {
@@ -34,16 +44,34 @@ pub(super) async fn run(shared: Arc<Shared>, half: ReadHalf, buffer: BytesMut) {
         heard: Instant::now(),
         next: None,
         unacknowledged: (0, 0),
+        turn: 0,
         buffer,
         half,
         shared: &shared,
     };
     let why = reader.read_on().await.unwrap_or_else(|why| why);
+    if matches!(why, Problem::Goodbye) {
+        // A transfer that was announced may never come.
+        let patience = shared.core.config.lost_after / 2;
+        let _ = timeout(patience, settle(&shared.life)).await;
+    }
     reader.why = Some(why);
 }
 
+/// Waits until what the peer sent before it said goodbye is with the actors.
+async fn settle(life: &Life) {
+    loop {
+        let mut eased = pin!(life.eased.notified());
+        eased.as_mut().enable();
+        if life.arrival().is_clear() {
+            return;
+        }
+        eased.await;
+    }
+}
+
 struct Reader<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     half: ReadHalf,
     buffer: BytesMut,
     decoder: Decoder,
@@ -56,6 +84,8 @@ struct Reader<'a> {
     next: Option<u64>,
     /// Frames and bytes since the last acknowledgement.
     unacknowledged: (u64, usize),
+    /// Bytes read since others had a turn.
+    turn: usize,
 }
 
 impl Reader<'_> {
@@ -63,7 +93,8 @@ impl Reader<'_> {
         let patience = self.shared.core.config.lost_after / 2;
         let mut silence = pin!(sleep_until(self.heard + patience));
         loop {
-            self.hand_over().await?;
+            self.hand_over()?;
+            self.wait_for_room().await?;
             self.make_room();
             tokio::select! {
                 biased;
@@ -75,6 +106,7 @@ impl Reader<'_> {
                     }
                     self.unacknowledged.1 += bytes;
                     self.shared.core.counters.read(bytes);
+                    self.turn += bytes;
                     if bytes == 0 {
                         return Ok(Problem::Closed);
                     }
@@ -86,6 +118,10 @@ impl Reader<'_> {
                     }
                     silence.as_mut().reset(due);
                 }
+            }
+            if self.turn > TURN_BYTES {
+                self.turn = 0;
+                yield_now().await;
             }
         }
     }
@@ -99,96 +135,92 @@ impl Reader<'_> {
         }
     }
 
-    /// Hands the whole frames in the buffer over.
-    async fn hand_over(&mut self) -> Result<(), Problem> {
-        let shared = self.shared;
-        let (mut turn, mut before) = (None, 0);
-        while let Some(wire) = self.decoder.next(&mut self.buffer)? {
-            let frame = match wire {
-                Wire::Control(control) => {
-                    self.steer(control)?;
-                    continue;
-                }
-                Wire::Frame(frame) => Some(frame),
-                Wire::UnknownNumbered(kind) => {
-                    tracing::debug!(peer = %shared.life.id.addr, kind, "skipped an unknown frame");
-                    None
-                }
-            };
-            let (turn, inbound) = match &mut turn {
-                Some(turn) => turn,
-                none => {
-                    let taken = none.insert(take_turn(shared).await?);
-                    before = taken.0.count;
-                    taken
-                }
-            };
-            if self.is_new(turn)?
-                && let Some(frame) = frame
-            {
-                self.deliver(&**inbound, frame).await;
+    /// Waits while too much is parked.
+    async fn wait_for_room(&mut self) -> Result<(), Problem> {
+        let life = &self.shared.life;
+        loop {
+            let mut eased = pin!(life.eased.notified());
+            eased.as_mut().enable();
+            if !life.arrival().must_wait(self.shared.lane)? {
+                return Ok(());
             }
-        }
-        if let Some((turn, _)) = turn {
-            shared.core.counters.received(turn.count - before);
-            shared.life.set_received(turn.count);
-            self.acknowledge();
-        }
-        Ok(())
-    }
-
-    async fn deliver(&mut self, inbound: &dyn Inbound, frame: Frame) {
-        if let Some(room) = inbound.on_frame(&self.shared.life.id, frame) {
-            room.await;
+            eased.await;
             // Nothing was read meanwhile, so silence proves nothing.
             self.heard = Instant::now();
         }
     }
 
-    /// Counts a numbered frame; false for one that had arrived before.
-    fn is_new(&mut self, turn: &mut Received) -> Result<bool, Problem> {
-        let number = self.next.ok_or(Problem::OutOfTurn)?;
-        self.next = Some(number + 1);
-        let expected = turn.count + 1;
-        if number > expected {
-            return Err(Problem::Gap {
-                expected,
-                got: number,
-            });
-        }
-        if number == expected {
-            turn.count = number;
-            self.unacknowledged.0 += 1;
-        }
-        Ok(number == expected)
-    }
-
-    fn steer(&mut self, control: Control) -> Result<(), Problem> {
-        match control {
-            Control::Resume { first } => self.next = Some(first),
-            Control::Ack { received } | Control::Pong { received } => {
-                self.shared.life.acknowledged(received);
+    /// Hands the whole frames in the buffer over.
+    fn hand_over(&mut self) -> Result<(), Problem> {
+        let (mut turn, mut frames): (Option<Turn<'_>>, u64) = (None, 0);
+        let shared = self.shared;
+        while let Some(wire) = self.decoder.next(&mut self.buffer)? {
+            let wire = match wire {
+                Wire::Control(control) => {
+                    steer(shared, &mut self.next, control)?;
+                    continue;
+                }
+                wire => wire,
+            };
+            let bytes = self.decoder.last_bytes();
+            let turn = match &mut turn {
+                Some(turn) => turn,
+                none => none.insert(take_turn(shared)?),
+            };
+            let number = self.next.ok_or(Problem::OutOfTurn)?;
+            self.next = Some(number + 1);
+            if turn.arrival.count(shared.lane, number, bytes)? {
+                self.unacknowledged.0 += 1;
+                frames += 1;
+                turn.take(shared, &mut self.decoder, wire)?;
             }
-            Control::Ping { received } => {
-                self.shared.life.acknowledged(received);
-                self.shared.owe_pong();
+        }
+        if let Some(turn) = turn {
+            shared.life.publish(&turn.arrival, shared.lane);
+            let eased = shared.lane == BULK && shared.life.publish(&turn.arrival, MAIN);
+            drop(turn);
+            shared.core.counters.received(frames);
+            if eased {
+                // A transfer has let parked messages go.
+                shared.life.eased.notify_waiters();
+                if let Some(main) = shared.peer.outbox.connection(MAIN) {
+                    main.owe_ack();
+                }
             }
-            Control::Goodbye => return Err(Problem::Goodbye),
-            Control::Reject(why) => return Err(Problem::Rejected { why }),
-            Control::Hello(_) | Control::Start | Control::Challenge(_) | Control::Proof(_) => {
-                return Err(Problem::OutOfTurn);
+            shared.listen();
+            let (frames, bytes) = self.unacknowledged;
+            if frames >= ACK_FRAMES || bytes >= shared.life.ack_bytes(shared.lane) {
+                self.unacknowledged = (0, 0);
+                shared.owe_ack();
             }
         }
         Ok(())
     }
+}
 
-    fn acknowledge(&mut self) {
-        let (frames, bytes) = self.unacknowledged;
-        if frames >= ACK_FRAMES || bytes >= ACK_BYTES {
-            self.unacknowledged = (0, 0);
-            self.shared.owe_ack();
+/// What a control frame asks for; `next` is the number of the next numbered frame.
+fn steer(shared: &Arc<Shared>, next: &mut Option<u64>, control: Control) -> Result<(), Problem> {
+    let outbox = &shared.peer.outbox;
+    let acknowledged = |arrived: Arrived| {
+        outbox.acknowledged(shared.lane, arrived.received, arrived.consumed);
+    };
+    match control {
+        Control::Resume { first } => *next = Some(first),
+        Control::Ack(arrived) | Control::Pong(arrived) => acknowledged(arrived),
+        Control::Ping(arrived) => {
+            acknowledged(arrived);
+            shared.owe_pong();
+        }
+        Control::Hold(actor) => outbox.hold(&actor),
+        Control::Release(actor) => outbox.release(&actor),
+        Control::WantBulk => shared.peer.tell(Event::BulkAsked),
+        Control::Goodbye => return Err(Problem::Goodbye),
+        Control::Reject(why) => return Err(Problem::Rejected { why }),
+        Control::Hello(_) | Control::Start | Control::Challenge(_) | Control::Proof(_) => {
+            return Err(Problem::OutOfTurn);
         }
     }
+    Ok(())
 }
 
 impl Drop for Reader<'_> {
@@ -203,13 +235,62 @@ impl Drop for Reader<'_> {
     }
 }
 
-type Turn<'a> = (MutexGuard<'a, Received>, Arc<dyn Inbound>);
+/// The right to hand frames of a life over.
+struct Turn<'a> {
+    arrival: std::sync::MutexGuard<'a, Arrival>,
+    inbound: Arc<dyn Inbound>,
+}
 
 /// Waits until no other connection hands frames of this life over.
-async fn take_turn(shared: &Shared) -> Result<Turn<'_>, Problem> {
-    let turn = shared.life.turn.lock().await;
-    let inbound = shared.core.inbound().filter(|_| !turn.over);
+fn take_turn(shared: &Shared) -> Result<Turn<'_>, Problem> {
+    let arrival = shared.life.arrival();
+    let inbound = shared.core.inbound().filter(|_| !arrival.is_over());
     inbound
-        .map(|inbound| (turn, inbound))
+        .map(|inbound| Turn { arrival, inbound })
         .ok_or(Problem::Stopping)
+}
+
+impl Turn<'_> {
+    /// Hands a numbered frame over.
+    fn take(
+        &mut self,
+        shared: &Arc<Shared>,
+        decoder: &mut Decoder,
+        wire: Wire<'_>,
+    ) -> Result<(), Problem> {
+        let door = Door {
+            core: &shared.core,
+            life: &shared.life,
+            inbound: &self.inbound,
+        };
+        let arrival = &mut *self.arrival;
+        match wire {
+            Wire::Message(head, body) => arrival.take(door, head, body)?,
+            Wire::Frame(Frame::Tell(parcel)) => {
+                arrival.take_whole(door, Arriving::parcel(&parcel, None));
+            }
+            Wire::Frame(Frame::Ask { id, parcel }) => {
+                arrival.take_whole(door, Arriving::parcel(&parcel, Some(id)));
+            }
+            Wire::Frame(frame) => self.inbound.on_frame(&shared.life.origin, frame),
+            Wire::Actor {
+                id,
+                incarnation,
+                name,
+            } => arrival.learn_actor(id, name, &shared.core.own, incarnation)?,
+            Wire::Type { id, version, name } => arrival.learn_kind(id, name, version)?,
+            Wire::Forget => arrival.forget(),
+            Wire::Announce { transfer, actor } => arrival.announce(door, transfer, actor),
+            Wire::Chunk {
+                transfer,
+                total,
+                bytes,
+            } => arrival.chunk(door, decoder, transfer, total, bytes)?,
+            Wire::UnknownNumbered(kind) => {
+                tracing::debug!(peer = %shared.life.id().addr, kind, "skipped an unknown frame");
+            }
+            Wire::Control(_) => {}
+        }
+        Ok(())
+    }
 }

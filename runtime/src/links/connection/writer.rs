@@ -1,88 +1,64 @@
-//! The writing half: batches from the queue, and what is owed to the peer in between.
+//! The writing half: what waits whenever it is woken, and signs of life in between.
 
-use std::{pin::pin, sync::Arc};
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Farewell, Shared};
-use crate::{
-    frame::{Control, encode_control},
-    transport::WriteHalf,
+use crate::frame::{
+    Control,
+    wire::{BULK, MAIN},
 };
 
 /// Writes until the connection breaks (which the reader reports) or a farewell is said.
-pub(super) async fn run(shared: Arc<Shared>, mut half: WriteHalf, dialled: bool) {
-    let mut control = BytesMut::new();
-    if dialled {
-        encode_control(&Control::Start, &mut control);
-    }
-    let heartbeat = shared.core.config.heartbeat;
-    let mut beat = pin!(sleep_until(Instant::now() + heartbeat));
-    let mut written = Instant::now();
+pub(super) async fn run(shared: Arc<Shared>) {
+    // Idle for one beat to two, and that is at most the heartbeat.
+    let beat = shared.core.config.heartbeat / 2;
+    let mut next = pin!(sleep_until(Instant::now() + beat));
+    let mut quiet = false;
     loop {
-        if let Some(Farewell::Reject(why)) = shared.farewell() {
-            return part(half, control, &Control::Reject(why)).await;
+        let farewell = shared.farewell();
+        if let Some(Farewell::Reject(why)) = farewell {
+            return part(&shared, &Control::Reject(why)).await;
         }
-        shared.put_owed(&mut control);
-        let Shared {
-            core,
-            peer,
-            life,
-            number,
-            ..
-        } = &*shared;
-        let chunk = life.next(*number, &peer.outbox, &core.config, &mut control);
-        if chunk.is_some() || !control.is_empty() {
-            let bytes = control.len() + chunk.as_ref().map_or(0, Bytes::len);
-            core.counters.wrote(bytes);
-            if write(&mut half, &control, chunk).await.is_err() {
-                return;
-            }
-            control.clear();
-            written = Instant::now();
-            continue;
+        let written = tokio::select! {
+            biased;
+            written = poll_fn(|context| shared.poll_write(context)) => written,
+            // A sender that found the socket full has taken this task's place at it.
+            () = shared.wake.notified() => continue,
+        };
+        if written.is_err() {
+            return;
         }
-        if shared.farewell().is_some() && peer.outbox.is_empty() {
-            return part(half, control, &Control::Goodbye).await;
+        shared.listen();
+        if shared.lane == BULK
+            && let Some(main) = shared.peer.outbox.connection(MAIN)
+            && main.farewell().is_some()
+        {
+            main.wake.notify_one();
+        }
+        if farewell.is_some() && shared.peer.outbox.is_empty() {
+            return part(&shared, &Control::Goodbye).await;
         }
         tokio::select! {
             biased;
             () = shared.wake.notified() => {}
-            () = &mut beat => {
-                let now = Instant::now();
-                if now >= written + heartbeat {
-                    encode_control(&Control::Ping { received: life.received() }, &mut control);
-                    beat.as_mut().reset(now + heartbeat);
-                } else {
-                    beat.as_mut().reset(written + heartbeat);
+            () = &mut next => {
+                if shared.is_active() {
+                    quiet = false;
+                } else if std::mem::replace(&mut quiet, true) {
+                    shared.owe(&Control::Ping(shared.life.arrived(shared.lane)));
                 }
+                next.as_mut().reset(Instant::now() + beat);
             }
         }
     }
 }
 
-async fn write(
-    half: &mut WriteHalf,
-    control: &BytesMut,
-    chunk: Option<Bytes>,
-) -> std::io::Result<()> {
-    if !control.is_empty() {
-        half.write_all(control).await?;
-    }
-    if let Some(chunk) = chunk {
-        half.write_all(&chunk).await?;
-    }
-    half.flush().await
-}
-
 /// The last words; a peer that is gone already does not miss them.
-async fn part(mut half: WriteHalf, mut control: BytesMut, last: &Control) {
-    encode_control(last, &mut control);
-    if half.write_all(&control).await.is_ok() {
-        let _ = half.shutdown().await;
+async fn part(shared: &Shared, last: &Control) {
+    shared.owe(last);
+    if poll_fn(|context| shared.poll_write(context)).await.is_ok() {
+        let _ = poll_fn(|context| shared.poll_shutdown(context)).await;
     }
 }

@@ -60,7 +60,7 @@ struct World {
 fn config(node: usize, incarnation: u64) -> LinkConfig {
     let lost_after = Duration::from_secs([3, 10, 5][node]);
     LinkConfig {
-        window: 2000,
+        windows: [2000, 2000],
         lost_after,
         ..life(incarnation)
     }

@@ -96,12 +96,16 @@ async fn a_short_cut_delays_and_loses_nothing() {
 async fn a_full_queue_refuses_and_waiting_senders_get_their_turn() {
     let network = MemoryNetwork::new();
     let config = LinkConfig {
-        queue_frames: 10,
-        window: 1,
+        queue_bytes: 400,
+        windows: [1, 1],
         ..life(1)
     };
     let a = TestNode::on(&network, "a:1", config).await;
-    let b = TestNode::on(&network, "b:1", life(2)).await;
+    let patient = LinkConfig {
+        hold: usize::MAX,
+        ..life(2)
+    };
+    let b = TestNode::on(&network, "b:1", patient).await;
     b.inbox.block();
     let mut sent = 0;
     let refused = loop {
@@ -111,9 +115,9 @@ async fn a_full_queue_refuses_and_waiting_senders_get_their_turn() {
         }
         yield_now().await;
     };
-    assert!(matches!(refused, Refused::Full(frame) if *frame == tell(sent)));
+    assert_eq!(refused, Refused::Full);
     let waiting: Vec<_> = (sent..sent + 5)
-        .map(|number| a.links.send_wait(b.addr(), tell(number)))
+        .map(|number| a.tell_wait(&b, "counter", number))
         .collect();
     b.inbox.unblock();
     for wait in waiting {
@@ -128,7 +132,7 @@ async fn large_frames_pass_up_to_the_bound() {
     let network = MemoryNetwork::new();
     let config = LinkConfig {
         max_frame: 1 << 20,
-        window: 1 << 16,
+        windows: [1 << 16, 1 << 16],
         ..life(1)
     };
     let a = TestNode::on(&network, "a:1", config.clone()).await;

@@ -55,6 +55,8 @@ impl Raw {
             incarnation: 77,
             wanted,
             epoch: 1,
+            lane: 0,
+            windows: [1 << 20, 1 << 20],
         }))
         .await;
         self.control(Control::Start).await;
@@ -130,7 +132,7 @@ async fn a_stranger_that_dials_is_told_and_dropped() {
 async fn versions_without_overlap_are_named_on_both_sides() {
     let network = MemoryNetwork::new();
     let newer = LinkConfig {
-        versions: Preamble { min: 2, max: 3 },
+        versions: Preamble { min: 3, max: 4 },
         ..life(2)
     };
     let a = node(&network).await;
@@ -141,11 +143,11 @@ async fn versions_without_overlap_are_named_on_both_sides() {
     b.inbox.until(|inbox| !inbox.undelivered().is_empty()).await;
     assert_eq!(
         a.inbox.undelivered()[0].2,
-        "peer b:1 speaks protocol 2..3, this node 1..1; upgrade the older one"
+        "peer b:1 speaks protocol 3..4, this node 1..2; upgrade the older one"
     );
     assert_eq!(
         b.inbox.undelivered()[0].2,
-        "peer a:1 speaks protocol 1..1, this node 2..3; upgrade the older one"
+        "peer a:1 speaks protocol 1..2, this node 3..4; upgrade the older one"
     );
     works(&network, &a).await;
 }
@@ -268,6 +270,8 @@ async fn a_connection_that_never_started_changes_nothing() {
         incarnation: 99,
         wanted,
         epoch: 9,
+        lane: 0,
+        windows: [1 << 20, 1 << 20],
     }))
     .await;
     drop(raw);
