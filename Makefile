@@ -7,7 +7,7 @@ FUZZ_CASES ?= 60000
 FUZZ_SECONDS ?=
 SOAK_SECONDS ?= 600
 
-.PHONY: help tools build test fuzz soak ui gpu-check lint docs figures clean
+.PHONY: help tools build test loom shuttle fuzz soak ui gpu-check lint docs figures clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -23,7 +23,15 @@ tools:
 ## make test      installs what the tests need and runs all of them
 test: tools
 	$(CARGO) test --workspace --locked
-	$(MAKE) fuzz
+	$(MAKE) loom shuttle fuzz
+
+## make loom      the lock-free files under all schedules of small cases
+loom:
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --target-dir target/loom -p tepui-runtime-models
+
+## make shuttle   the worker loop under random schedules (TEPUI_SCHEDULES=n)
+shuttle:
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --target-dir target/shuttle -p tepui-runtime-models
 
 ## make fuzz      the fuzzing tests at length (FUZZ_CASES=n, or FUZZ_SECONDS=n)
 fuzz:

@@ -9,9 +9,6 @@ thread_local! {
     static CURRENT: RefCell<Option<Node>> = const { RefCell::new(None) };
 }
 
-/// Restores what was there before.
-pub(crate) struct Guard(Option<Node>);
-
 #[cfg(feature = "testkit")]
 thread_local! {
     static ENTERED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
@@ -23,18 +20,28 @@ pub(crate) fn turns() -> u64 {
     ENTERED.get()
 }
 
-/// Makes `node` the current one until the guard is dropped.
-pub(crate) fn enter(node: &Node) -> Guard {
-    #[cfg(feature = "testkit")]
-    ENTERED.set(ENTERED.get() + 1);
-    Guard(CURRENT.with(|current| current.replace(Some(node.clone()))))
+/// Gives the node back, and restores what was there before.
+pub(crate) struct Guard<'a> {
+    node: &'a mut Option<Node>,
 }
 
-impl Drop for Guard {
+/// Makes the node in `node` the current one until the guard is dropped; it is moved there and back,
+/// because counting references would cost more than the rest of a short turn.
+pub(crate) fn enter(node: &mut Option<Node>) -> Guard<'_> {
+    #[cfg(feature = "testkit")]
+    ENTERED.set(ENTERED.get() + 1);
+    swap(node);
+    Guard { node }
+}
+
+fn swap(node: &mut Option<Node>) {
+    // After the thread-local is gone there is nothing left to restore.
+    let _ = CURRENT.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), node));
+}
+
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        let before = self.0.take();
-        // After the thread-local is gone there is nothing left to restore.
-        let _ = CURRENT.try_with(|current| current.replace(before));
+        swap(self.node);
     }
 }
 
@@ -44,4 +51,9 @@ pub(crate) fn current() -> Option<Node> {
         .try_with(|current| current.borrow().clone())
         .ok()
         .flatten()
+}
+
+/// Whether there is a current node: an actor runs.
+pub(crate) fn is_set() -> bool {
+    CURRENT.try_with(|current| current.borrow().is_some()) == Ok(true)
 }

@@ -5,7 +5,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -13,28 +13,25 @@ use std::{
 use futures_util::future::BoxFuture;
 
 use crate::{
-    AnyPid, Exited, Message, TellError, Undeliverable,
+    AnyPid, Exited, Message, Node, Overflow, TellError, Undeliverable,
     http::{HttpReply, HttpRequest, RouteInfo},
     links::Arriving,
     node::{
-        ActorInfo,
+        ActorInfo, Inner, SpawnOptions,
         monitors::{Watcher, table::Watchers},
         remote::RemoteReply,
     },
     rt::{
         ActixActor, Actor, Context, Handler,
-        envelope::{Envelope, HttpLetter, Letter, Reply, Routes},
-        mailbox::{Mailbox, Rejected},
+        envelope::{Envelope, HttpLetter, Letter, Routes},
+        life::panic_text,
+        raw::{
+            mailbox::{Mailbox, signal},
+            queue::Rejected,
+        },
         vitals::Vitals,
     },
 };
-
-/// What the runtime asks of an actor, ahead of ordinary messages.
-pub(crate) enum Order<A: ActixActor> {
-    Stop,
-    Kill,
-    Open(Box<dyn Envelope<A>>),
-}
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
@@ -51,7 +48,7 @@ pub(crate) struct Asked {
 
 pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     pub(crate) pid: AnyPid,
-    pub(crate) mailbox: Mailbox<Order<A>, Box<dyn Envelope<A>>>,
+    pub(crate) mailbox: Mailbox<Envelope<A>>,
     routes: Arc<Routes<A>>,
     pub(crate) handled: AtomicU64,
     pub(crate) vitals: Vitals,
@@ -59,6 +56,9 @@ pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     pub(crate) resumes: bool,
     /// What it was told, as in [`Asked`].
     asked: AtomicU8,
+    overflow: Overflow,
+    /// For dead letters.
+    node: Weak<Inner>,
     watchers: Watchers<Watcher>,
     #[cfg(feature = "testkit")]
     filters: Option<crate::filter::Filters>,
@@ -84,13 +84,14 @@ pub(crate) trait AnyCell: Send + Sync {
         request: HttpRequest,
         reply: HttpReply,
     ) -> Result<(), Undeliverable>;
-    /// Takes a `Letter` of a type that the actor accepts, or hands it back.
-    fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned>;
+    /// Takes the letter out of `letter`, an `Option<Letter<_>>` of a message that the actor accepts;
+    /// leaves it there where it cannot.
+    fn post_any(&self, letter: &mut (dyn Any + Send)) -> Result<(), Undeliverable>;
     /// The same, waiting for room.
-    fn post_any_wait(
-        self: Arc<Self>,
-        letter: Box<dyn Any + Send>,
-    ) -> BoxFuture<'static, Result<(), Returned>>;
+    fn post_any_wait<'a>(
+        &'a self,
+        letter: &'a mut (dyn Any + Send),
+    ) -> BoxFuture<'a, Result<(), Undeliverable>>;
     /// Takes a message from afar; the future, if any, is to be awaited: there is no room yet.
     fn post_parcel(
         self: Arc<Self>,
@@ -105,24 +106,32 @@ pub(crate) trait AnyCell: Send + Sync {
     fn unwatch(&self, gone: &dyn Fn(&Watcher) -> bool);
     fn stop(&self);
     fn kill(&self);
+    /// What becomes of messages that find the mailbox full.
+    fn overflow(&self) -> Overflow;
     fn asked(&self) -> Asked;
     /// Closes the mailbox; `lost` is called with the name of each message in it. Returns the
     /// watchers that are to be told.
     fn close(&self, lost: &mut dyn FnMut(&'static str)) -> Vec<Watcher>;
 }
 
-/// An undelivered letter and why.
-pub(crate) type Returned = (Undeliverable, Box<dyn Any + Send>);
-
 impl<A: Actor> Cell<A> {
-    pub(crate) fn new(pid: AnyPid, capacity: usize, routes: Arc<Routes<A>>, resumes: bool) -> Self {
+    pub(crate) fn new(
+        node: &Node,
+        pid: AnyPid,
+        options: &SpawnOptions,
+        routes: Arc<Routes<A>>,
+    ) -> Self {
+        let capacity = options.mailbox.unwrap_or(node.inner.mailbox_capacity);
+        let overflow = options.overflow;
         Self {
             pid,
-            mailbox: Mailbox::new(capacity),
+            mailbox: Mailbox::new(capacity, overflow == Overflow::DropOldest),
+            overflow,
+            node: Arc::downgrade(&node.inner),
+            resumes: options.supervision.resume,
             routes,
             handled: AtomicU64::new(0),
             vitals: Vitals::default(),
-            resumes,
             asked: AtomicU8::new(0),
             watchers: Watchers::new(),
             #[cfg(feature = "testkit")]
@@ -136,7 +145,7 @@ impl<A: Actor> Cell<A> {
     }
 
     #[cfg(feature = "testkit")]
-    pub(crate) fn trace_handled(&self, envelope: &dyn Envelope<A>) {
+    pub(crate) fn trace_handled(&self, envelope: &Envelope<A>) {
         if let Some(filters) = &self.filters {
             filters.handled(&self.pid, envelope.name(), || envelope.body());
         }
@@ -152,52 +161,124 @@ impl<A: Actor> Cell<A> {
     where
         A: Handler<M>,
     {
-        let letter = Letter {
-            message,
-            reply: Reply::Nowhere,
-        };
-        self.mailbox.push_system(Order::Open(Box::new(letter)))
+        self.mailbox.push_system(Letter::told(message).seal())
     }
 
     /// Another life begins: orders to stop that came before are void.
     pub(crate) fn refresh(&self) {
         self.asked.fetch_and(!(STOP | KILL), Ordering::AcqRel);
-        let mut kept = Vec::new();
-        while let Some(order) = self.mailbox.pop_system() {
-            if matches!(order, Order::Open(_)) {
-                kept.push(order);
-            }
-        }
-        for order in kept {
-            self.mailbox.push_system(order);
-        }
+        self.mailbox.clear_signals();
+    }
+
+    /// A handler panicked, and the actor goes on.
+    pub(crate) fn resumed(&self, message: &str, panic: Box<dyn Any + Send>) {
+        let why = panic_text(panic);
+        tracing::warn!(pid = %self.pid, message, why, "handler panicked; actor resumed");
     }
 
     /// Sends without waiting.
+    #[inline]
     pub(crate) fn tell<M: Message>(&self, message: M) -> Result<(), TellError<M>>
     where
         A: Handler<M>,
     {
-        let letter = Letter {
-            message,
-            reply: Reply::Nowhere,
-        };
-        self.post(letter)
-            .map_err(|(reason, letter)| self.failed(reason, letter))
+        self.post(Letter::told(message))
+            .or_else(|(reason, letter)| self.undelivered(reason, letter.message))
     }
 
-    pub(crate) fn failed<M: Message>(
+    /// Sends, waiting for room where the policy is to wait.
+    pub(crate) async fn tell_wait<M: Message>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        match self.post(Letter::told(message)) {
+            Err((Undeliverable::MailboxFull, letter)) if self.waits() => {
+                self.post_when_room(letter).await
+            }
+            done => done,
+        }
+        .or_else(|(reason, letter)| self.undelivered(reason, letter.message))
+    }
+
+    /// Sends if there is room, whatever the policy; what is refused is no dead letter.
+    pub(crate) fn offer<M: Message>(&self, message: M) -> Result<(), Undeliverable>
+    where
+        A: Handler<M>,
+    {
+        let letter = Letter::told(message);
+        #[cfg(feature = "testkit")]
+        let Some(letter) = self.filter(letter) else {
+            return Ok(());
+        };
+        let pushed = self.mailbox.push_with(letter, Letter::seal);
+        pushed.map_err(|rejected| why(rejected).0)
+    }
+
+    /// Sends as many as there is room for and wakes the actor once; the first that is refused comes
+    /// back, and those after it are not taken.
+    pub(crate) fn tell_many<M: Message>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, TellError<M>>
+    where
+        A: Handler<M>,
+    {
+        let mut messages = messages.into_iter();
+        #[cfg(feature = "testkit")]
+        let filtered = self.filters.is_some();
+        #[cfg(not(feature = "testkit"))]
+        let filtered = false;
+        let mut count = 0;
+        if filtered || !matches!(self.overflow, Overflow::Wait | Overflow::Fail) {
+            for message in messages {
+                self.tell(message)?;
+                count += 1;
+            }
+            return Ok(count);
+        }
+        let told = |message| Letter::told(message).seal();
+        self.mailbox
+            .push_many(&mut messages, told)
+            .or_else(|rejected| {
+                let (reason, message) = why(rejected);
+                self.undelivered(reason, message).map(|()| 0)
+            })
+    }
+
+    /// What a teller is told of a message that was not taken.
+    #[cold]
+    fn undelivered<M: Message>(
         &self,
         reason: Undeliverable,
-        letter: Letter<M>,
-    ) -> TellError<M> {
-        TellError {
+        message: M,
+    ) -> Result<(), TellError<M>> {
+        let dropped = reason == Undeliverable::MailboxFull && self.overflow == Overflow::DropNewest;
+        if dropped || reason == Undeliverable::NoSuchActor {
+            self.dead_letter(M::NAME, &reason);
+        }
+        if dropped {
+            return Ok(());
+        }
+        Err(TellError {
             pid: self.pid.clone(),
             reason,
-            message: letter.message,
+            message,
+        })
+    }
+
+    fn dead_letter(&self, name: &str, reason: &Undeliverable) {
+        if let Some(inner) = self.node.upgrade() {
+            Node { inner }.dead_letter(&self.pid, name, reason);
         }
     }
 
+    /// Whether senders that can wait are to wait for room.
+    pub(crate) fn waits(&self) -> bool {
+        self.overflow == Overflow::Wait
+    }
+
+    /// Puts a letter into the mailbox, which may drop another or end the actor, by its policy.
+    #[inline]
     pub(crate) fn post<M: Message>(
         &self,
         letter: Letter<M>,
@@ -209,35 +290,64 @@ impl<A: Actor> Cell<A> {
         let Some(letter) = self.filter(letter) else {
             return Ok(());
         };
-        self.mailbox.push(Box::new(letter)).map_err(returned)
+        self.admit(letter, Letter::seal)
     }
 
-    /// Sends, waiting for room.
-    pub(crate) async fn post_wait<M: Message>(
+    #[inline]
+    fn admit<S>(
+        &self,
+        source: S,
+        seal: impl Fn(S) -> Envelope<A>,
+    ) -> Result<(), (Undeliverable, S)> {
+        match self.mailbox.push_with(source, &seal) {
+            Ok(()) => Ok(()),
+            Err(Rejected::Full(back)) => self.overflowed(back, seal),
+            Err(Rejected::Closed(back)) => Err((Undeliverable::NoSuchActor, back)),
+        }
+    }
+
+    #[cold]
+    fn overflowed<S>(
+        &self,
+        mut source: S,
+        seal: impl Fn(S) -> Envelope<A>,
+    ) -> Result<(), (Undeliverable, S)> {
+        match self.overflow {
+            Overflow::Wait | Overflow::Fail | Overflow::DropNewest => {}
+            Overflow::StopActor => {
+                self.asked.fetch_or(KILL, Ordering::AcqRel);
+                self.mailbox.signal(signal::OVERFLOW);
+            }
+            Overflow::DropOldest => loop {
+                if let Some(oldest) = self.mailbox.evict() {
+                    self.dead_letter(oldest.name(), &Undeliverable::MailboxFull);
+                }
+                match self.mailbox.push_with(source, &seal) {
+                    Err(Rejected::Full(back)) => source = back,
+                    done => return done.map_err(why),
+                }
+            },
+        }
+        Err((Undeliverable::MailboxFull, source))
+    }
+
+    /// Puts a letter that has passed the filters into the mailbox when there is room.
+    pub(crate) async fn post_when_room<M: Message>(
         &self,
         letter: Letter<M>,
     ) -> Result<(), (Undeliverable, Letter<M>)>
     where
         A: Handler<M>,
     {
-        #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(letter) else {
-            return Ok(());
-        };
-        let envelope: Box<dyn Envelope<A>> = Box::new(letter);
-        self.mailbox.push_wait(envelope).await.map_err(returned)
+        self.mailbox
+            .push_wait(letter, Letter::seal)
+            .await
+            .map_err(why)
     }
 
-    /// The reply to an asker here, as a test's filters let it through; waits for ever if they keep it.
-    pub(crate) async fn filter_reply<M: Message>(&self, reply: M::Reply) -> M::Reply {
-        #[cfg(feature = "testkit")]
-        if let Some(filters) = &self.filters {
-            return match filters.reply::<M>(&self.pid, reply).await {
-                Some(reply) => reply,
-                None => std::future::pending().await,
-            };
-        }
-        reply
+    #[cfg(feature = "testkit")]
+    pub(crate) fn filters(&self) -> Option<&crate::filter::Filters> {
+        self.filters.as_ref()
     }
 
     #[cfg(feature = "testkit")]
@@ -252,40 +362,16 @@ impl<A: Actor> Cell<A> {
     }
 }
 
-fn returned<A, M>(rejected: Rejected<Box<dyn Envelope<A>>>) -> (Undeliverable, Letter<M>)
-where
-    A: ActixActor<Context = Context<A>>,
-    M: Message,
-{
-    let (reason, envelope) = why(rejected);
-    let letter = envelope
-        .into_any()
-        .downcast()
-        .expect("what was pushed comes back");
-    (reason, *letter)
-}
-
-fn why<E>(rejected: Rejected<E>) -> (Undeliverable, E) {
+fn why<S>(rejected: Rejected<S>) -> (Undeliverable, S) {
     match rejected {
         Rejected::Full(back) => (Undeliverable::MailboxFull, back),
         Rejected::Closed(back) => (Undeliverable::NoSuchActor, back),
     }
 }
 
-fn returned_any<A>(rejected: Rejected<Box<dyn Envelope<A>>>) -> Returned
-where
-    A: ActixActor<Context = Context<A>>,
-{
-    let (reason, envelope) = why(rejected);
-    (reason, envelope.into_any())
-}
-
-impl<A: Actor> Cell<A> {
-    fn retype(&self, letter: Box<dyn Any + Send>) -> Result<Box<dyn Envelope<A>>, Returned> {
-        self.routes.retype(letter).map_err(|letter| {
-            let name = "this message through an untyped PID".to_owned();
-            (Undeliverable::NotAccepted { name }, letter)
-        })
+fn not_accepted() -> Undeliverable {
+    Undeliverable::NotAccepted {
+        name: "this message through an untyped PID".to_owned(),
     }
 }
 
@@ -338,23 +424,26 @@ impl<A: Actor> AnyCell for Cell<A> {
             request,
             reply,
         };
-        let posted = self.mailbox.push(Box::new(letter));
-        posted.map_err(|rejected| why(rejected).0)
+        self.admit(letter, Envelope::new)
+            .map_err(|(reason, _)| reason)
     }
 
-    fn post_any(&self, letter: Box<dyn Any + Send>) -> Result<(), Returned> {
-        self.mailbox
-            .push(self.retype(letter)?)
-            .map_err(returned_any)
+    fn post_any(&self, letter: &mut (dyn Any + Send)) -> Result<(), Undeliverable> {
+        let seal = self.routes.seal(letter).ok_or_else(not_accepted)?;
+        self.admit(letter, seal).map_err(|(reason, _)| reason)
     }
 
-    fn post_any_wait(
-        self: Arc<Self>,
-        letter: Box<dyn Any + Send>,
-    ) -> BoxFuture<'static, Result<(), Returned>> {
+    fn post_any_wait<'a>(
+        &'a self,
+        letter: &'a mut (dyn Any + Send),
+    ) -> BoxFuture<'a, Result<(), Undeliverable>> {
         Box::pin(async move {
-            let envelope = self.retype(letter)?;
-            self.mailbox.push_wait(envelope).await.map_err(returned_any)
+            let seal = self.routes.seal(letter).ok_or_else(not_accepted)?;
+            if !self.waits() {
+                return self.admit(letter, seal).map_err(|(reason, _)| reason);
+            }
+            let posted = self.mailbox.push_wait(letter, seal).await;
+            posted.map_err(|rejected| why(rejected).0)
         })
     }
 
@@ -363,31 +452,38 @@ impl<A: Actor> AnyCell for Cell<A> {
         parcel: Arriving<'_>,
         reply: Option<RemoteReply>,
     ) -> Result<Option<BoxFuture<'static, ()>>, Undeliverable> {
-        let envelope = self
-            .routes
-            .decode(parcel.name, parcel.version, parcel.body, reply)?;
-        match self.mailbox.push(envelope) {
-            Ok(()) => Ok(None),
-            Err(Rejected::Closed(_)) => Err(Undeliverable::NoSuchActor),
-            Err(Rejected::Full(envelope)) => {
+        let hopeless = matches!(self.overflow, Overflow::Fail | Overflow::DropNewest);
+        if hopeless && self.mailbox.is_full() {
+            if let Some(reply) = reply {
+                reply.refuse(Undeliverable::MailboxFull);
+            }
+            return Err(Undeliverable::MailboxFull);
+        }
+        let envelope = self.routes.decode(
+            parcel.name,
+            parcel.version,
+            parcel.body,
+            parcel.trace.map(Box::new),
+            reply,
+        )?;
+        match self.admit(envelope, |envelope| envelope) {
+            Err((Undeliverable::MailboxFull, envelope)) if self.waits() => {
                 Ok(Some(Box::pin(async move {
                     // Closed while waiting: the envelope's own drop tells an asker.
-                    let _ = self.mailbox.push_wait(envelope).await;
+                    let _ = self.mailbox.push_wait(envelope, |envelope| envelope).await;
                 })))
             }
+            done => done.map(|()| None).map_err(|(reason, _)| reason),
         }
     }
 
     fn notify(&self, exited: Exited) {
-        let letter = Box::new(Letter {
-            message: exited,
-            reply: Reply::Nowhere,
-        });
-        match self.routes.retype(letter) {
-            Ok(envelope) => {
-                self.mailbox.push_system(Order::Open(envelope));
+        let mut letter = Some(Letter::told(exited));
+        match self.routes.seal(&letter) {
+            Some(seal) => {
+                self.mailbox.push_system(seal(&mut letter));
             }
-            Err(_) => tracing::debug!(pid = %self.pid, "linked, but does not accept Exited"),
+            None => tracing::debug!(pid = %self.pid, "linked, but does not accept Exited"),
         }
     }
 
@@ -399,14 +495,18 @@ impl<A: Actor> AnyCell for Cell<A> {
         self.watchers.remove(gone);
     }
 
+    fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
     fn stop(&self) {
         self.asked.fetch_or(STOP, Ordering::AcqRel);
-        self.mailbox.push_system(Order::Stop);
+        self.mailbox.signal(signal::STOP);
     }
 
     fn kill(&self) {
         self.asked.fetch_or(KILL, Ordering::AcqRel);
-        self.mailbox.push_system(Order::Kill);
+        self.mailbox.signal(signal::KILL);
     }
 
     fn asked(&self) -> Asked {
@@ -420,12 +520,15 @@ impl<A: Actor> AnyCell for Cell<A> {
 
     fn close(&self, lost: &mut dyn FnMut(&'static str)) -> Vec<Watcher> {
         self.mailbox.close();
-        while let Some(envelope) = self.mailbox.pop() {
-            lost(envelope.name());
-            discard(&self.pid, envelope);
-        }
-        while let Some(order) = self.mailbox.pop_system() {
-            discard(&self.pid, order);
+        if let Some(mut receiving) = self.mailbox.receive() {
+            while let Some(envelope) = receiving.pop() {
+                lost(envelope.name());
+                discard(&self.pid, envelope);
+            }
+            while let Some(notice) = receiving.pop_system() {
+                discard(&self.pid, notice);
+            }
+            receiving.forget_waker();
         }
         self.watchers.close()
     }

@@ -146,9 +146,9 @@ impl<A: Actor + Handler<DeadLetter>> Context<A> {
     /// mailbox it misses.
     pub fn watch_dead_letters(&self) {
         let cell: Arc<Cell<A>> = self.cell().clone();
-        let watch = move |letter: &DeadLetter| match cell.tell(letter.clone()) {
+        let watch = move |letter: &DeadLetter| match cell.offer(letter.clone()) {
             Ok(()) => Offer::Taken,
-            Err(error) if error.reason == Undeliverable::NoSuchActor => Offer::Gone,
+            Err(Undeliverable::NoSuchActor) => Offer::Gone,
             Err(_) => Offer::Missed,
         };
         self.node().inner.dead_letters.watch(Box::new(watch));

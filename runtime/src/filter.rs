@@ -39,7 +39,7 @@ use crate::{
     AnyPid, Exited, Message, Node, NodeAddr, ambient,
     node::{Inner, monitors::Watcher as ExitWatcher, remote::RemoteReply, spawn_task},
     reliable::Reliable,
-    rt::envelope::{Letter, Reply},
+    rt::envelope::Letter,
 };
 
 /// The filters of one test; clones are the same ones.
@@ -250,15 +250,11 @@ impl Filters {
             }
             Action::Answer(answer) => {
                 let reply = answer(letter.message);
-                if let Reply::Here(sender) = letter.reply {
-                    // The asker may have given up.
-                    let _ = sender.send(reply);
-                }
+                letter.reply.give::<M>(reply);
                 None
             }
             Action::Duplicate => {
-                let (message, reply) = (copy(&letter.message), Reply::Nowhere);
-                self.redeliver(to, Letter { message, reply });
+                self.redeliver(to, Letter::told(copy(&letter.message)));
                 Some(letter)
             }
             Action::Delay(by) => {
@@ -275,23 +271,23 @@ impl Filters {
     /// Puts a letter straight into the receiver's mailbox.
     fn redeliver<M: Message>(&self, to: &AnyPid, letter: Letter<M>) {
         let node = lock(&self.0).nodes.get(to.node()).and_then(Weak::upgrade);
-        let letter: Box<dyn Any + Send> = Box::new(letter);
-        let letter = match letter.downcast::<Letter<Reliable>>() {
-            Ok(reliable) => {
-                let node = node.map(|inner| Node { inner });
-                let nobody = RemoteReply::then(|_| ());
-                let room = node.and_then(|node| node.take_reliable(reliable.message, nobody));
-                if let Some(room) = room {
-                    spawn_task(room);
-                }
-                return;
+        let mut letter = Some(letter);
+        let any: &mut (dyn Any + Send) = &mut letter;
+        if let Some(reliable) = any.downcast_mut::<Option<Letter<Reliable>>>() {
+            let node = node.map(|inner| Node { inner });
+            let nobody = RemoteReply::then(|_| ());
+            let room = node
+                .zip(reliable.take())
+                .and_then(|(node, reliable)| node.take_reliable(reliable.message, nobody));
+            if let Some(room) = room {
+                spawn_task(room);
             }
-            Err(letter) => letter,
-        };
+            return;
+        }
         let cell = node.and_then(|inner| Node { inner }.cell(to));
         // A receiver that has ended is what a late message may find.
         let Some(cell) = cell else { return };
-        if let Err((reason, _)) = cell.post_any(letter) {
+        if let Err(reason) = cell.post_any(&mut letter) {
             let name = M::NAME;
             let lost = format!("a filter could not deliver {name} to {to} later: {reason}");
             lock(&self.0).lost.push(lost);

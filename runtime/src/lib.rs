@@ -29,6 +29,7 @@ extern crate self as tepui_runtime;
 mod migrating_from_actix {}
 
 mod ambient;
+pub mod blocking;
 mod cell;
 pub mod dead_letters;
 pub mod error;
@@ -42,6 +43,7 @@ mod links;
 pub mod membership;
 pub mod message;
 pub mod node;
+mod overflow;
 pub mod pid;
 pub mod reliable;
 pub mod rt;
@@ -59,7 +61,8 @@ pub use error::{AskError, TellError, Undeliverable};
 pub use exit::{ExitReason, Exited};
 pub use handle::Pid;
 pub use message::Message;
-pub use node::{Node, NodeBuilder, SpawnError, SpawnOptions, StartError};
+pub use node::{Node, NodeBuilder, Place, SpawnError, SpawnOptions, StartError};
+pub use overflow::Overflow;
 pub use pid::{AnyPid, InvalidPid, NodeAddr};
 pub use rt::{Context, envelope::Routes, timers::TimerHandle};
 pub use secret::{InvalidSecret, Secret};
@@ -161,12 +164,12 @@ pub mod prelude {
     pub use tepui_runtime_macros::{Actor, handlers, routes};
 
     pub use crate::{
-        AnyPid, AskError, Context, ExitReason, Exited, Message, Node, NodeAddr, Pid, SpawnError,
-        Supervision, TellError, Undeliverable, accepts,
+        AnyPid, AskError, Context, ExitReason, Exited, Message, Node, NodeAddr, Overflow, Pid,
+        SpawnError, SpawnOptions, Supervision, TellError, Undeliverable, accepts, async_handlers,
         rt::{
             ActixActor as Actor, ActorContext, ActorFuture, ActorFutureExt, AsyncContext,
-            AtomicResponse, Handler, MessageResult, Response, ResponseActFuture, ResponseFuture,
-            Running, SpawnHandle, WrapFuture,
+            AsyncHandler, AtomicResponse, Handler, MessageResult, Response, ResponseActFuture,
+            ResponseFuture, Running, SpawnHandle, WrapFuture,
         },
     };
 }

@@ -35,13 +35,13 @@ pub use inspect::{ActorInfo, tree};
 pub(crate) use names::NODE;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use relink::Relinked;
-pub use spawning::{SpawnError, SpawnOptions};
+pub use spawning::{Place, SpawnError, SpawnOptions};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 pub(crate) use workers::spawn_task;
 
 use crate::{
-    AnyPid, ExitReason, Exited, Message, NodeAddr, Pid, TellError, Undeliverable,
+    AnyPid, ExitReason, Exited, Message, NodeAddr, Overflow, Pid, TellError, Undeliverable,
     cell::AnyCell,
     http,
     links::{Links, Outlet, Refused, Traffic},
@@ -78,6 +78,8 @@ pub(crate) struct Inner {
     http: http::Server,
     /// What the actors that have ended did, by type.
     ended: Mutex<BTreeMap<&'static str, Arc<inspect::Ended>>>,
+    /// Turns for blocking work.
+    pub(crate) blocking: tokio::sync::Semaphore,
     clock: Clock,
     rng: Mutex<StdRng>,
     placement: workers::Placement,
@@ -85,7 +87,7 @@ pub(crate) struct Inner {
     stopped: AtomicBool,
     /// Signalled at each burial.
     buried: Notify,
-    mailbox_capacity: usize,
+    pub(crate) mailbox_capacity: usize,
     /// Keeps what the links report to.
     receiver: Arc<remote::Receiver>,
     #[cfg(feature = "testkit")]
@@ -250,15 +252,30 @@ impl Node {
             message,
             reply: Reply::Nowhere,
         };
-        self.post(pid, letter).map_err(|(reason, letter)| {
-            if reason == Undeliverable::NoSuchActor {
-                self.dead_letter(pid, M::NAME, &reason);
-            }
-            TellError {
-                pid: pid.clone(),
-                reason,
-                message: letter.message,
-            }
+        self.post(pid, letter)
+            .or_else(|(reason, letter)| self.undelivered(pid, reason, letter.message))
+    }
+
+    /// What a teller is told of a message that was not taken.
+    fn undelivered<M: Message>(
+        &self,
+        pid: &AnyPid,
+        reason: Undeliverable,
+        message: M,
+    ) -> Result<(), TellError<M>> {
+        let drops = |cell: Arc<dyn AnyCell>| cell.overflow() == Overflow::DropNewest;
+        let full = reason == Undeliverable::MailboxFull;
+        let dropped = full && self.cell(pid).is_some_and(drops);
+        if dropped || reason == Undeliverable::NoSuchActor {
+            self.dead_letter(pid, M::NAME, &reason);
+        }
+        if dropped {
+            return Ok(());
+        }
+        Err(TellError {
+            pid: pid.clone(),
+            reason,
+            message,
         })
     }
 
@@ -275,10 +292,11 @@ impl Node {
             let Some(cell) = self.cell(pid) else {
                 return Err((Undeliverable::NoSuchActor, letter));
             };
-            return cell.post_any(Box::new(letter)).map_err(|(reason, letter)| {
-                let letter = letter.downcast().expect("what was posted comes back");
-                (reason, *letter)
-            });
+            let mut letter = Some(letter);
+            return match (cell.post_any(&mut letter), letter) {
+                (Err(reason), Some(letter)) => Err((reason, letter)),
+                _ => Ok(()),
+            };
         }
         let outlet = self.inner.links.outlet(pid.clone());
         match post_afar(&outlet, &letter.message, None) {
@@ -368,11 +386,7 @@ impl Node {
         };
         self.post_wait(pid, letter)
             .await
-            .map_err(|(reason, letter)| TellError {
-                pid: pid.clone(),
-                reason,
-                message: letter.message,
-            })
+            .or_else(|(reason, letter)| self.undelivered(pid, reason, letter.message))
     }
 
     async fn post_wait<M: Message>(
@@ -384,13 +398,11 @@ impl Node {
             let Some(cell) = self.cell(pid) else {
                 return Err((Undeliverable::NoSuchActor, letter));
             };
-            return cell
-                .post_any_wait(Box::new(letter))
-                .await
-                .map_err(|(reason, letter)| {
-                    let letter = letter.downcast().expect("what was posted comes back");
-                    (reason, *letter)
-                });
+            let mut letter = Some(letter);
+            return match (cell.post_any_wait(&mut letter).await, letter) {
+                (Err(reason), Some(letter)) => Err((reason, letter)),
+                _ => Ok(()),
+            };
         }
         let outlet = self.inner.links.outlet(pid.clone());
         match post_afar_wait(&outlet, &letter.message, None) {

@@ -77,3 +77,11 @@ pub(crate) fn pause(round: u32) {
         thread::yield_now();
     }
 }
+
+/// Orders a store before it and a load after it, where the accesses themselves are sequentially
+/// consistent. loom does not model that of accesses, only of fences.
+#[inline]
+pub(crate) fn sequenced() {
+    #[cfg(loom)]
+    atomic::fence(atomic::Ordering::SeqCst);
+}

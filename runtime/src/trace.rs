@@ -37,12 +37,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-#[allow(dead_code, reason = "the drain enters it next")]
 mod handling;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the drain enters it next")]
 pub(crate) use handling::Handling;
 
 /// The longest `traceparent` that is looked at, in bytes; version 00 has 55.

@@ -13,7 +13,10 @@ use super::{Node, post_afar_wait, refusal};
 use crate::{
     AnyPid, AskError, Message, NodeAddr, Undeliverable,
     links::Outlet,
-    rt::envelope::{Letter, Reply},
+    rt::{
+        asking,
+        envelope::{Letter, Reply},
+    },
 };
 
 /// What came back from another node.
@@ -99,31 +102,34 @@ impl Node {
         message: M,
         deadline: Duration,
     ) -> Result<M::Reply, AskError> {
+        if pid.node() == self.addr() {
+            return self.ask_here(pid, message, deadline).await;
+        }
         let late = |_| AskError::Timeout {
             pid: pid.clone(),
             after: deadline,
         };
-        let answered = if pid.node() == self.addr() {
-            timeout(deadline, self.ask_here(pid, message)).await
-        } else {
-            let outlet = self.inner.links.outlet(pid.clone());
-            timeout(deadline, self.ask_afar(pid, &outlet, message)).await
-        };
-        answered.map_err(late)?
+        let outlet = self.inner.links.outlet(pid.clone());
+        timeout(deadline, self.ask_afar(pid, &outlet, message))
+            .await
+            .map_err(late)?
     }
 
-    async fn ask_here<M: Message>(&self, pid: &AnyPid, message: M) -> Result<M::Reply, AskError> {
-        let (sender, receiver) = oneshot::channel();
-        let letter = Letter {
-            message,
-            reply: Reply::Here(sender),
-        };
-        self.post(pid, letter)
+    async fn ask_here<M: Message>(
+        &self,
+        pid: &AnyPid,
+        message: M,
+        deadline: Duration,
+    ) -> Result<M::Reply, AskError> {
+        let (reply, asked) = Reply::here();
+        self.post(pid, Letter { message, reply })
             .map_err(|(reason, _)| undeliverable(pid, reason))?;
-        let reply = receiver
-            .await
-            .map_err(|_| AskError::NoReply { pid: pid.clone() })?;
-        Ok(self.filter_reply::<M>(pid, reply).await)
+        let answer = asking::answer_within(deadline, pid, asked).await;
+        #[cfg(feature = "testkit")]
+        if let Some(filters) = &self.inner.filters {
+            return asking::filter_within::<M>(deadline, pid, filters, answer?).await;
+        }
+        answer
     }
 
     /// The reply, as a test's filters let it through; waits for ever if they keep it.
@@ -149,16 +155,11 @@ impl Node {
         let _forget = Forget(&self.inner.asks, id);
         #[cfg(feature = "testkit")]
         let message = {
-            let (sender, kept) = oneshot::channel();
-            let reply = Reply::Here(sender);
+            let (reply, kept) = Reply::here();
             match self.filter(pid, Letter { message, reply }) {
                 Some(letter) => letter.message,
                 // A filter answers, now or when it delivers the question.
-                None => {
-                    return kept
-                        .await
-                        .map_err(|_| AskError::NoReply { pid: pid.clone() });
-                }
+                None => return asking::answer(pid, kept).await,
             }
         };
         let posted = post_afar_wait(outlet, &message, Some(id));

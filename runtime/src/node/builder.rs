@@ -196,7 +196,7 @@ impl NodeBuilder {
         self.links.incarnation = start_micros;
         self.links.seed = seed;
         let placement = match self.local {
-            true => Placement::Here,
+            true => Placement::here(),
             false => {
                 let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
                 Placement::workers(self.workers.unwrap_or_else(cores))
@@ -245,6 +245,7 @@ impl NodeBuilder {
             dead_letters: crate::dead_letters::Office::default(),
             reliable: Mutex::default(),
             pausing: crate::supervision::keeper::Pausing::default(),
+            blocking: tokio::sync::Semaphore::new(crate::blocking::AT_ONCE),
             clock: Clock {
                 start_micros,
                 started: Instant::now(),

@@ -59,6 +59,11 @@ impl RemoteReply {
         }
     }
 
+    /// Sends the reply.
+    pub(crate) fn answer<M: Message>(mut self, reply: &M::Reply) {
+        self.reply::<M>(reply);
+    }
+
     pub(crate) fn reply<M: Message>(&mut self, reply: &M::Reply) {
         let result = M::encode_reply(reply).map(ByteBuf::from);
         self.send(result.map_err(|error| Some(Undeliverable::from(error))));

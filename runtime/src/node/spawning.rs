@@ -9,7 +9,7 @@ use dashmap::Entry;
 
 use super::Node;
 use crate::{
-    AnyPid, Pid, Supervision,
+    AnyPid, Overflow, Pid, Supervision,
     cell::{AnyCell, Cell},
     pid::is_name,
     rt::{Actor, envelope::Routes, life::Life},
@@ -31,6 +31,14 @@ pub enum SpawnError {
         /// The refused name.
         name: String,
     },
+    /// The node has fewer workers.
+    #[error("there is no worker {worker}: the node has {workers}, counted from 0")]
+    NoSuchWorker {
+        /// The worker that was asked for.
+        worker: usize,
+        /// How many the node has.
+        workers: usize,
+    },
     /// The node is shut down.
     #[error("the node is shut down")]
     NodeStopped,
@@ -41,15 +49,79 @@ pub enum SpawnError {
 pub struct SpawnOptions {
     /// Messages that may wait; one more is refused. `None`: the node's default.
     pub mailbox: Option<usize>,
+    /// What becomes of messages beyond that.
+    pub overflow: Overflow,
     /// What becomes of it when it crashes.
     pub supervision: Supervision,
+    /// On which worker it lives.
+    pub place: Place,
+}
+
+/// On which of the node's worker threads an actor lives, for all its life. A node that is
+/// [`local`](crate::NodeBuilder::local) has one thread, and places are all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// With the actor that spawns it; from outside of actors, on the next worker in turn. A message
+    /// to a neighbour costs a fraction of one to another thread.
+    #[default]
+    Beside,
+    /// On this worker, counted from zero.
+    On(usize),
+    /// On the next worker in turn.
+    Spread,
 }
 
 impl Default for SpawnOptions {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SpawnOptions {
+    /// The defaults: the node's mailbox bound, senders wait, no restart, beside its parent.
+    pub const fn new() -> Self {
         Self {
             mailbox: None,
+            overflow: Overflow::Wait,
             supervision: Supervision::stop(),
+            place: Place::Beside,
+        }
+    }
+
+    /// Messages that may wait.
+    pub const fn mailbox(self, capacity: usize) -> Self {
+        Self {
+            mailbox: Some(capacity),
+            ..self
+        }
+    }
+
+    /// What becomes of messages that find the mailbox full.
+    pub const fn overflow(self, overflow: Overflow) -> Self {
+        Self { overflow, ..self }
+    }
+
+    /// What becomes of the actor when it crashes.
+    pub const fn supervision(self, supervision: Supervision) -> Self {
+        Self {
+            supervision,
+            ..self
+        }
+    }
+
+    /// It lives on this worker, counted from zero.
+    pub const fn on(self, worker: usize) -> Self {
+        Self {
+            place: Place::On(worker),
+            ..self
+        }
+    }
+
+    /// It lives on the next worker in turn.
+    pub const fn spread(self) -> Self {
+        Self {
+            place: Place::Spread,
+            ..self
         }
     }
 }
@@ -132,13 +204,19 @@ impl Node {
         options: SpawnOptions,
         factory: impl FnMut() -> A + Send + 'static,
     ) -> Result<Pid<A>, SpawnError> {
+        let workers = self.inner.placement.count();
+        if let (Place::On(worker), Some(workers)) = (options.place, workers)
+            && worker >= workers
+        {
+            return Err(SpawnError::NoSuchWorker { worker, workers });
+        }
         let cell = self.register(name, &options)?;
         let supervision = options.supervision;
         let keeper = supervision.restarts().then(|| {
             let keeper = Own::new(self.clone(), cell.clone(), supervision);
             Box::new(keeper) as Box<dyn Keeper>
         });
-        self.place(cell.clone(), keeper, factory);
+        self.place(options.place, cell.clone(), keeper, factory);
         Ok(Pid::local(cell))
     }
 
@@ -152,21 +230,23 @@ impl Node {
     ) -> Result<Arc<dyn AnyCell>, SpawnError> {
         let cell = self.register::<A>(name, &options)?;
         cell.supervised();
-        self.place(cell.clone(), Some(keeper), factory);
+        self.place(options.place, cell.clone(), Some(keeper), factory);
         Ok(cell)
     }
 
     fn place<A: Actor>(
         &self,
+        place: Place,
         cell: Arc<Cell<A>>,
         keeper: Option<Box<dyn Keeper>>,
         factory: impl FnMut() -> A + Send + 'static,
     ) {
         let node = self.clone();
-        self.inner.placement.run(Box::new(move || {
+        let job = Box::new(move || {
             let life = Life::new(node, cell, Box::new(factory), keeper);
             tokio::task::spawn_local(life);
-        }));
+        });
+        self.inner.placement.run(place, job);
     }
 
     #[track_caller]
@@ -184,14 +264,9 @@ impl Node {
             return Err(SpawnError::NodeStopped);
         }
         let incarnation = self.unique();
-        let pid = AnyPid::of_incarnation(name.into(), self.addr().clone(), incarnation);
-        let capacity = options.mailbox.unwrap_or(self.inner.mailbox_capacity);
-        let cell = Cell::new(
-            pid,
-            capacity,
-            self.routes::<A>(),
-            options.supervision.resume,
-        );
+        let name: Arc<str> = name.into();
+        let pid = AnyPid::of_incarnation(name.clone(), self.addr().clone(), incarnation);
+        let cell = Cell::new(self, pid, options, self.routes::<A>());
         #[cfg(feature = "testkit")]
         let cell = cell.with_filters(self.inner.filters.clone());
         #[cfg(feature = "testkit")]
@@ -199,9 +274,9 @@ impl Node {
             filters.spawned(&cell.pid, std::panic::Location::caller());
         }
         let cell = Arc::new(cell);
-        match self.inner.registry.entry(name.into()) {
-            Entry::Occupied(_) => Err(SpawnError::NameTaken {
-                name: name.to_owned(),
+        match self.inner.registry.entry(name) {
+            Entry::Occupied(taken) => Err(SpawnError::NameTaken {
+                name: taken.key().to_string(),
             }),
             Entry::Vacant(free) => {
                 free.insert(cell.clone() as Arc<dyn AnyCell>);

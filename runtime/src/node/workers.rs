@@ -2,7 +2,8 @@
 //!
 //! A worker is a thread with a tokio runtime of its own. An actor stays on its worker for life,
 //! because actix's futures do not move between threads. An actor that spawns another keeps it on
-//! its own worker: a message to a neighbour costs a fraction of one to another thread.
+//! its own worker unless it says otherwise. Spawning works from any thread: what is not there
+//! already goes to the worker as a job.
 
 use std::{
     cell::Cell,
@@ -17,12 +18,15 @@ use tokio::{
     task::LocalSet,
 };
 
+use super::Place;
+use crate::ambient;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Where a node's actors run.
 pub(crate) enum Placement {
-    /// On the `LocalSet` that the caller runs in: tests and simulations.
-    Here,
+    /// On the `LocalSet` that the node was started in: tests and simulations.
+    Here(mpsc::UnboundedSender<Job>),
     /// On threads of the node's own.
     Workers(Workers),
 }
@@ -48,6 +52,17 @@ pub(crate) fn spawn_task(task: impl Future<Output = ()> + Send + 'static) {
 }
 
 impl Placement {
+    /// Runs actors on the `LocalSet` of the caller.
+    pub(crate) fn here() -> Self {
+        let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
+        tokio::task::spawn_local(async move {
+            while let Some(job) = jobs.recv().await {
+                job();
+            }
+        });
+        Self::Here(sender)
+    }
+
     /// Starts `count` workers.
     pub(crate) fn workers(count: usize) -> std::io::Result<Self> {
         static POOLS: AtomicUsize = AtomicUsize::new(0);
@@ -62,11 +77,22 @@ impl Placement {
         }))
     }
 
-    /// Runs `job`, which starts an actor, on its worker.
-    pub(crate) fn run(&self, job: Job) {
+    /// How many workers there are; `None` where places are all the same.
+    pub(crate) fn count(&self) -> Option<usize> {
         match self {
-            Placement::Here => job(),
-            Placement::Workers(workers) => workers.run(job),
+            Placement::Here(_) => None,
+            Placement::Workers(workers) => Some(workers.jobs.len()),
+        }
+    }
+
+    /// Runs `job`, which starts an actor, in its place.
+    pub(crate) fn run(&self, place: Place, job: Job) {
+        match self {
+            // Only the code of an actor is certain to run in the `LocalSet`. A set that is gone
+            // starts no more actors.
+            Placement::Here(_) if ambient::is_set() => job(),
+            Placement::Here(jobs) => drop(jobs.send(job)),
+            Placement::Workers(workers) => workers.run(place, job),
         }
     }
 
@@ -105,15 +131,23 @@ thread_local! {
 }
 
 impl Workers {
-    fn run(&self, job: Job) {
-        match WORKER.get() {
-            Some((pool, _)) if pool == self.id => job(),
-            _ => {
-                let n = self.next.fetch_add(1, Ordering::Relaxed) % self.jobs.len();
-                // A worker that has ended takes no more actors: the node is shut down.
-                let _ = self.jobs[n].send(job);
+    fn run(&self, place: Place, job: Job) {
+        let here = WORKER
+            .get()
+            .filter(|(pool, _)| *pool == self.id)
+            .map(|(_, n)| n);
+        let there = match (place, here) {
+            (Place::Beside, Some(n)) => n,
+            (Place::On(n), _) => n,
+            (Place::Spread, _) | (Place::Beside, None) => {
+                self.next.fetch_add(1, Ordering::Relaxed) % self.jobs.len()
             }
+        };
+        if here == Some(there) {
+            return job();
         }
+        // A worker that has ended takes no more actors: the node is shut down.
+        let _ = self.jobs[there].send(job);
     }
 }
 

@@ -1,4 +1,7 @@
-//! Envelopes: messages on their way into a mailbox, with what becomes of the reply.
+//! Letters: messages with what becomes of the reply, and the table of those an actor accepts.
+//!
+//! How a letter lies in a mailbox is `raw::envelope`; how a handler's result becomes a reply is
+//! here, in [`Reply::settle`].
 
 use std::{
     any::{Any, TypeId},
@@ -8,75 +11,220 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{ActixActor, Context, Handler, MessageResponse};
+use super::{
+    ActixActor, Actor, Context, Handler, MessageResponse, MessageResult,
+    asynchronous::AsyncReply,
+    raw::{
+        self,
+        envelope::Contents,
+        reply::{Answerer, Asked},
+    },
+    turn::Body,
+};
 use crate::{
     Message,
     error::Undeliverable,
     http::{HttpReply, HttpRequest, HttpRoutes},
     node::{Ended, remote::RemoteReply},
+    trace::{self, Handling, TraceContext},
 };
+
+/// A message of any type on its way into the mailbox of an `A`.
+pub(crate) type Envelope<A> = raw::envelope::Envelope<Body<A>>;
+
+/// What an asker on this node gets.
+pub(crate) enum Answer<R> {
+    /// The reply.
+    Now(R),
+    /// The handler answers later, through this.
+    Later(oneshot::Receiver<R>),
+}
 
 /// Where a reply goes.
 pub(crate) enum Reply<R> {
     /// Nobody asked.
     Nowhere,
     /// To an asker on this node.
-    Here(oneshot::Sender<R>),
+    Here(Answerer<Answer<R>>),
     /// To an asker on another node.
-    Afar(RemoteReply),
+    Afar(Box<RemoteReply>),
+    /// To one who asked through a plain actix address.
+    Channel(oneshot::Sender<R>),
 }
 
-/// A message of type `M` in a mailbox.
+impl<R: Send + 'static> Reply<R> {
+    /// A reply that arrives at the second of the pair.
+    pub(crate) fn here() -> (Self, Asked<Answer<R>>) {
+        let (answerer, asked) = raw::reply::slot();
+        (Reply::Here(answerer), asked)
+    }
+
+    /// Gives the reply.
+    #[inline]
+    pub(crate) fn give<M: Message<Reply = R>>(self, reply: R) {
+        match self {
+            Reply::Nowhere => {}
+            Reply::Here(answerer) => drop(answerer.answer(Answer::Now(reply))),
+            Reply::Afar(remote) => remote.answer::<M>(&reply),
+            Reply::Channel(sender) => drop(sender.send(reply)),
+        }
+    }
+
+    /// Has `respond` give the reply, now or later, through actix's kind of channel.
+    fn settle_later<M: Message<Reply = R>>(self, respond: impl FnOnce(Option<oneshot::Sender<R>>)) {
+        match self {
+            Reply::Nowhere => respond(None),
+            Reply::Here(answerer) => {
+                let (sender, mut receiver) = oneshot::channel();
+                respond(Some(sender));
+                let answer = match receiver.try_recv() {
+                    Ok(reply) => Answer::Now(reply),
+                    Err(_) => Answer::Later(receiver),
+                };
+                drop(answerer.answer(answer));
+            }
+            Reply::Afar(remote) => {
+                let (sender, receiver) = oneshot::channel();
+                respond(Some(sender));
+                remote.forward::<M>(receiver);
+            }
+            Reply::Channel(sender) => respond(Some(sender)),
+        }
+    }
+
+    /// Makes the reply of what the handler returned. The message's own reply type, actix's
+    /// `MessageResult` and an [`AsyncReply`] are known; any other goes its way through actix's
+    /// `MessageResponse`.
+    #[inline]
+    fn settle<A, M>(self, result: <A as Handler<M>>::Result, body: &mut Body<A>)
+    where
+        A: Actor + Handler<M>,
+        M: Message<Reply = R>,
+    {
+        let mut result = Some(result);
+        if let Some(reply) = take_known::<R>(&mut result) {
+            self.give::<M>(reply);
+        } else if let Some(MessageResult(reply)) = take_known::<MessageResult<M>>(&mut result) {
+            self.give::<M>(reply);
+        } else if let Some(handler) = take_known::<AsyncReply<A, M>>(&mut result) {
+            handler.begin(self, body);
+        } else if let (Some(result), Some(core)) = (result, body.get()) {
+            self.settle_later::<M>(|sender| result.handle(&mut core.ctx, sender));
+        }
+    }
+}
+
+/// What is in `result`, an `Option<T>` or not.
+#[inline]
+fn take_known<T: 'static>(result: &mut dyn Any) -> Option<T> {
+    result.downcast_mut::<Option<T>>()?.take()
+}
+
+/// A message with its reply.
 pub(crate) struct Letter<M: Message> {
     pub(crate) message: M,
     pub(crate) reply: Reply<M::Reply>,
 }
 
-/// A letter, seen from the actor that will open it.
-pub(crate) trait Envelope<A: ActixActor>: Send {
-    /// Calls the handler.
-    fn open(self: Box<Self>, actor: &mut A, ctx: &mut A::Context);
-
-    /// The message's name on the wire.
-    fn name(&self) -> &'static str;
-
-    /// The message as it travels, unless it cannot.
-    #[cfg(feature = "testkit")]
-    fn body(&self) -> Option<Vec<u8>>;
-
-    /// The letter, to hand it back.
-    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
-}
-
-impl<A, M> Envelope<A> for Letter<M>
-where
-    A: Handler<M> + ActixActor<Context = Context<A>>,
-    M: Message,
-{
-    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>) {
-        let result = actor.handle(self.message, ctx);
-        match self.reply {
-            Reply::Nowhere => result.handle(ctx, None),
-            Reply::Here(sender) => result.handle(ctx, Some(sender)),
-            Reply::Afar(remote) => {
-                let (sender, receiver) = oneshot::channel();
-                result.handle(ctx, Some(sender));
-                remote.forward::<M>(receiver);
-            }
+impl<M: Message> Letter<M> {
+    /// A message that nobody waits for.
+    #[inline]
+    pub(crate) fn told(message: M) -> Self {
+        Self {
+            message,
+            reply: Reply::Nowhere,
         }
     }
 
-    fn name(&self) -> &'static str {
-        M::NAME
+    /// The letter as it goes into a mailbox, in the sender's trace.
+    #[inline]
+    pub(crate) fn seal<A: Actor + Handler<M>>(self) -> Envelope<A> {
+        self.seal_in(trace::current().map(Box::new))
     }
 
-    #[cfg(feature = "testkit")]
+    /// The letter as it goes into a mailbox. A trace makes the envelope another kind: without one,
+    /// nothing of it is stored or looked at.
+    #[inline]
+    pub(crate) fn seal_in<A: Actor + Handler<M>>(
+        self,
+        trace: Option<Box<TraceContext>>,
+    ) -> Envelope<A> {
+        match (self.reply, trace) {
+            (Reply::Nowhere, None) => Envelope::new(Told(self.message)),
+            (reply, None) => Envelope::new(Self { reply, ..self }),
+            (reply, Some(trace)) => {
+                let letter = Self { reply, ..self };
+                Envelope::new(Traced { trace, letter })
+            }
+        }
+    }
+}
+
+/// A letter that belongs to a trace.
+struct Traced<M: Message> {
+    trace: Box<TraceContext>,
+    letter: Letter<M>,
+}
+
+impl<A, M> Contents<Body<A>> for Traced<M>
+where
+    A: Actor + Handler<M>,
+    M: Message,
+{
+    const NAME: &'static str = M::NAME;
+
+    fn open(self, to: &mut Body<A>) {
+        let Some(core) = to.get() else { return };
+        let ctx = &core.ctx;
+        let ids = &ctx.node().inner.trace_ids;
+        let handling = Handling::new(&self.trace, ids, ctx.as_any_pid(), M::NAME);
+        let _inside = handling.enter();
+        self.letter.open(to);
+    }
+
+    fn body(&self) -> Option<Vec<u8>> {
+        self.letter.message.encode().ok()
+    }
+}
+
+/// A message without a reply: all of the envelope is for it.
+struct Told<M>(M);
+
+impl<A, M> Contents<Body<A>> for Told<M>
+where
+    A: Actor + Handler<M>,
+    M: Message,
+{
+    const NAME: &'static str = M::NAME;
+
+    #[inline]
+    fn open(self, to: &mut Body<A>) {
+        let Some(core) = to.get() else { return };
+        let result = core.actor.handle(self.0, &mut core.ctx);
+        Reply::Nowhere.settle::<A, M>(result, to);
+    }
+
+    fn body(&self) -> Option<Vec<u8>> {
+        self.0.encode().ok()
+    }
+}
+
+impl<A, M> Contents<Body<A>> for Letter<M>
+where
+    A: Actor + Handler<M>,
+    M: Message,
+{
+    const NAME: &'static str = M::NAME;
+
+    #[inline]
+    fn open(self, to: &mut Body<A>) {
+        let Some(core) = to.get() else { return };
+        let result = core.actor.handle(self.message, &mut core.ctx);
+        self.reply.settle::<A, M>(result, to);
+    }
+
     fn body(&self) -> Option<Vec<u8>> {
         self.message.encode().ok()
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
-        self
     }
 }
 
@@ -88,46 +236,48 @@ pub(crate) struct HttpLetter<A: ActixActor<Context = Context<A>>> {
     pub(crate) reply: HttpReply,
 }
 
-impl<A: ActixActor<Context = Context<A>>> Envelope<A> for HttpLetter<A> {
-    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>) {
+impl<A: Actor> Contents<Body<A>> for HttpLetter<A> {
+    const NAME: &'static str = "HTTP request";
+
+    fn open(self, to: &mut Body<A>) {
+        let Some(core) = to.get() else { return };
         let routes = self.routes.served();
-        routes.handle(self.index, actor, self.request, ctx, self.reply);
+        routes.handle(
+            self.index,
+            &mut core.actor,
+            self.request,
+            &mut core.ctx,
+            self.reply,
+        );
     }
 
-    fn name(&self) -> &'static str {
-        "HTTP request"
-    }
-
-    #[cfg(feature = "testkit")]
     fn body(&self) -> Option<Vec<u8>> {
         None
     }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
-        self
-    }
 }
 
-type Decoded<A> = Result<Box<dyn Envelope<A>>, Undeliverable>;
+type Decode<A> = fn(&[u8], Option<Box<TraceContext>>, Option<RemoteReply>) -> Decoded<A>;
+type Decoded<A> = Result<Envelope<A>, Undeliverable>;
 
-struct Route<A> {
+struct Route<A: ActixActor<Context = Context<A>>> {
     version: u16,
     /// Makes an envelope of a parcel's body.
-    decode: fn(&[u8], Option<RemoteReply>) -> Decoded<A>,
+    decode: Decode<A>,
 }
 
-type Retype<A> = fn(Box<dyn Any + Send>) -> Option<Box<dyn Envelope<A>>>;
+/// Seals the letter in an `Option<Letter<M>>`.
+pub(crate) type Seal<A> = fn(&mut (dyn Any + Send)) -> Envelope<A>;
 
 /// What an actor accepts without its type being known: by wire name, and by message type.
 pub struct Routes<A: ActixActor<Context = Context<A>>> {
     by_name: BTreeMap<&'static str, Route<A>>,
-    by_type: BTreeMap<TypeId, Retype<A>>,
+    by_type: BTreeMap<TypeId, Seal<A>>,
     http: HttpRoutes<A>,
     /// What the actors of the type that have ended did.
     pub(crate) ended: Arc<Ended>,
 }
 
-impl<A: ActixActor<Context = Context<A>>> Routes<A> {
+impl<A: Actor> Routes<A> {
     pub(crate) fn new() -> Self {
         Self {
             by_name: BTreeMap::new(),
@@ -161,7 +311,7 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
         let double = self.by_name.insert(M::NAME, route).is_some();
         assert!(!double, "an actor accepts two messages named {}", M::NAME);
         self.by_type
-            .insert(TypeId::of::<Letter<M>>(), retype::<A, M>);
+            .insert(TypeId::of::<Option<Letter<M>>>(), seal::<A, M>);
     }
 
     /// The envelope for a parcel from afar.
@@ -170,6 +320,7 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
         name: &str,
         version: u16,
         body: &[u8],
+        trace: Option<Box<TraceContext>>,
         reply: Option<RemoteReply>,
     ) -> Decoded<A> {
         let known = self
@@ -177,7 +328,7 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
             .get(name)
             .filter(|r| r.version.abs_diff(version) <= 1);
         match known {
-            Some(route) => (route.decode)(body, reply),
+            Some(route) => (route.decode)(body, trace, reply),
             None => {
                 let refusal = Undeliverable::NotAccepted {
                     name: format!("{name}/{version}"),
@@ -190,27 +341,25 @@ impl<A: ActixActor<Context = Context<A>>> Routes<A> {
         }
     }
 
-    /// The envelope for a letter of unknown type; the letter back if it is not accepted.
-    pub(crate) fn retype(
-        &self,
-        letter: Box<dyn Any + Send>,
-    ) -> Result<Box<dyn Envelope<A>>, Box<dyn Any + Send>> {
-        match self.by_type.get(&(*letter).type_id()) {
-            Some(retype) => Ok(retype(letter).expect("routes are keyed by the letter's type")),
-            None => Err(letter),
-        }
+    /// How to seal the letter in `letter`, an `Option<Letter<_>>` of some message, if it is accepted.
+    pub(crate) fn seal(&self, letter: &(dyn Any + Send)) -> Option<Seal<A>> {
+        self.by_type.get(&letter.type_id()).copied()
     }
 }
 
-fn decode<A, M>(body: &[u8], reply: Option<RemoteReply>) -> Decoded<A>
+fn decode<A, M>(
+    body: &[u8],
+    trace: Option<Box<TraceContext>>,
+    reply: Option<RemoteReply>,
+) -> Decoded<A>
 where
-    A: Handler<M> + ActixActor<Context = Context<A>>,
+    A: Actor + Handler<M>,
     M: Message,
 {
     match M::decode(body) {
         Ok(message) => {
-            let reply = reply.map_or(Reply::Nowhere, Reply::Afar);
-            Ok(Box::new(Letter { message, reply }))
+            let reply = reply.map_or(Reply::Nowhere, |reply| Reply::Afar(Box::new(reply)));
+            Ok(Letter { message, reply }.seal_in(trace))
         }
         Err(error) => {
             let refusal = Undeliverable::from(error);
@@ -222,11 +371,14 @@ where
     }
 }
 
-fn retype<A, M>(letter: Box<dyn Any + Send>) -> Option<Box<dyn Envelope<A>>>
+fn seal<A, M>(letter: &mut (dyn Any + Send)) -> Envelope<A>
 where
-    A: Handler<M> + ActixActor<Context = Context<A>>,
+    A: Actor + Handler<M>,
     M: Message,
 {
-    let letter = letter.downcast::<Letter<M>>().ok()?;
-    Some(letter)
+    let letter = letter.downcast_mut::<Option<Letter<M>>>();
+    let letter = letter.and_then(Option::take);
+    letter
+        .expect("routes are keyed by the letter's type")
+        .seal()
 }

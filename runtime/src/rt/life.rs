@@ -14,12 +14,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
-    task::{self, Poll, Waker},
+    task::{self, Poll},
 };
 
-use actix::{ActorContext, dev::ContextFut};
-
-use super::{Actor, Context};
+use super::{Actor, turn::Turns};
 use crate::{
     ExitReason, Node, ambient,
     cell::Cell,
@@ -29,15 +27,15 @@ use crate::{
 /// Makes the actor; again for each restart.
 pub(crate) type Factory<A> = Box<dyn FnMut() -> A>;
 
-type Running<A> = Pin<Box<ContextFut<A, Context<A>>>>;
-
 pub(crate) struct Life<A: Actor> {
     node: Node,
     cell: Arc<Cell<A>>,
     factory: Factory<A>,
     /// Decides on another life; none: the first is the only one.
     keeper: Option<Box<dyn Keeper>>,
-    running: Option<Running<A>>,
+    /// The node again, to be lent to the code that runs.
+    lent: Option<Node>,
+    running: Option<Turns<A>>,
     stage: Stage,
 }
 
@@ -59,6 +57,7 @@ impl<A: Actor> Life<A> {
         keeper: Option<Box<dyn Keeper>>,
     ) -> Self {
         Self {
+            lent: Some(node.clone()),
             node,
             cell,
             factory,
@@ -73,10 +72,9 @@ impl<A: Actor> Life<A> {
         let (node, cell, factory) = (&self.node, &self.cell, &mut self.factory);
         let running = &mut self.running;
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            let life = running.get_or_insert_with(|| {
-                Box::pin(Context::start(node.clone(), cell.clone(), factory()))
-            });
-            life.as_mut().poll(cx).map(|()| life.ctx().end())
+            let turns =
+                running.get_or_insert_with(|| Turns::new(node.clone(), cell.clone(), factory()));
+            turns.poll(cell, cx)
         }));
         if self.stage == Stage::New && polled.is_ok() {
             self.stage = Stage::Running;
@@ -105,14 +103,7 @@ impl<A: Actor> Life<A> {
             return;
         };
         // One at a time: two panics at once would end the process.
-        let stopped = catch_unwind(AssertUnwindSafe(|| {
-            if running.alive() {
-                running.ctx().stop();
-                let mut cx = task::Context::from_waker(Waker::noop());
-                let _ = running.as_mut().poll(&mut cx);
-            }
-        }));
-        running.ctx().terminate();
+        let stopped = catch_unwind(AssertUnwindSafe(|| running.say_last()));
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(running)));
         for panic in [stopped, dropped].into_iter().filter_map(Result::err) {
             let why = panic_text(panic);
@@ -134,7 +125,18 @@ impl<A: Actor> Future for Life<A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let _ambient = ambient::enter(&this.node);
+        let mut lent = this.lent.take();
+        let entered = ambient::enter(&mut lent);
+        let polled = this.live(cx);
+        drop(entered);
+        this.lent = lent;
+        polled
+    }
+}
+
+impl<A: Actor> Life<A> {
+    fn live(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        let this = self;
         loop {
             if this.stage == Stage::Over {
                 match task::ready!(this.next(cx)) {
@@ -168,8 +170,8 @@ impl<A: Actor> Drop for Life<A> {
     /// The thread or the simulated host ends before the actor does.
     fn drop(&mut self) {
         if self.running.is_some() {
-            let node = self.node.clone();
-            let _ambient = ambient::enter(&node);
+            let mut node = Some(self.node.clone());
+            let _ambient = ambient::enter(&mut node);
             self.discard();
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Timers<T> {
     due: BinaryHeap<Reverse<(Instant, u64)>>,
     pending: BTreeMap<u64, T>,
     next: u64,
+    /// Set since the last poll.
+    changed: bool,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -29,6 +31,7 @@ impl<T> Timers<T> {
             due: BinaryHeap::new(),
             pending: BTreeMap::new(),
             next: 0,
+            changed: false,
             sleep: None,
         }
     }
@@ -36,6 +39,7 @@ impl<T> Timers<T> {
     pub(crate) fn set(&mut self, after: Duration, timer: T) -> TimerHandle {
         let id = self.next;
         self.next += 1;
+        self.changed = true;
         let now = Instant::now();
         // A century is for ever.
         let at = now
@@ -50,8 +54,14 @@ impl<T> Timers<T> {
         self.pending.remove(&handle.0)
     }
 
+    /// Whether a timer was set since the last poll.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
     /// The next timer that is due; otherwise arranges for `cx` to be woken when one is.
     pub(crate) fn poll(&mut self, cx: &mut task::Context<'_>) -> Option<T> {
+        self.changed = false;
         loop {
             let &Reverse((at, id)) = self.due.peek()?;
             if !self.pending.contains_key(&id) {

@@ -1,6 +1,11 @@
 //! One handling of a traced message: a child of the sender's span, current while the handler runs
 //! and while the futures that it left behind do.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+};
+
 use super::{Entered, Ids, TraceContext, enter};
 use crate::AnyPid;
 
@@ -38,6 +43,16 @@ impl Handling {
             context,
             span: tracing::Span::current(),
         })
+    }
+
+    /// `future`, each poll of it in the handling.
+    pub(crate) async fn within<F: Future>(self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _inside = self.enter();
+            future.as_mut().poll(cx)
+        })
+        .await
     }
 
     pub(crate) fn enter(&self) -> Inside<'_> {

@@ -1,0 +1,192 @@
+//! Envelopes: a message on its way into a mailbox, stored in place where it is small.
+//!
+//! An envelope is six words and a static table of functions, one for each kind of contents. What
+//! does not fit in six words is boxed. Nothing else is allocated for a message.
+
+use std::{
+    marker::PhantomData,
+    mem::{ManuallyDrop, MaybeUninit, align_of, size_of},
+};
+
+/// What an envelope holds: it is opened once, or dropped.
+pub(crate) trait Contents<T: ?Sized>: Send + 'static {
+    /// The message's name on the wire.
+    const NAME: &'static str;
+
+    /// Hands the contents over.
+    fn open(self, to: &mut T);
+
+    /// The message as it travels, unless it cannot; for traces.
+    fn body(&self) -> Option<Vec<u8>>;
+}
+
+type Words = [MaybeUninit<usize>; 6];
+
+struct Table<T: ?Sized> {
+    name: &'static str,
+    /// Moves the contents out and hands them over.
+    open: unsafe fn(*mut Words, &mut T),
+    body: unsafe fn(*const Words) -> Option<Vec<u8>>,
+    drop: unsafe fn(*mut Words),
+}
+
+/// Contents for a `T` to open.
+pub(crate) struct Envelope<T: ?Sized + 'static> {
+    table: &'static Table<T>,
+    words: Words,
+    opens: PhantomData<fn(&mut T)>,
+}
+
+// SAFETY: contents are `Send`, and nothing but them is in an envelope.
+unsafe impl<T: ?Sized> Send for Envelope<T> {}
+
+/// The functions for contents `C` that lie in the words themselves.
+struct InPlace<C>(PhantomData<C>);
+
+impl<C> InPlace<C> {
+    const FITS: bool =
+        size_of::<C>() <= size_of::<Words>() && align_of::<C>() <= align_of::<Words>();
+
+    fn table<T: ?Sized>() -> &'static Table<T>
+    where
+        C: Contents<T>,
+    {
+        const {
+            &Table {
+                name: C::NAME,
+                // SAFETY: the words hold a `C`, put there by `Envelope::new`, which is not used
+                // again after `open` or `drop`.
+                open: |words, to| unsafe { words.cast::<C>().read() }.open(to),
+                // SAFETY: as above.
+                body: |words| unsafe { &*words.cast::<C>() }.body(),
+                // SAFETY: as above.
+                drop: |words| unsafe { words.cast::<C>().drop_in_place() },
+            }
+        }
+    }
+}
+
+impl<T: ?Sized + 'static> Envelope<T> {
+    #[inline]
+    pub(crate) fn new<C: Contents<T>>(contents: C) -> Self {
+        if InPlace::<C>::FITS {
+            Self::in_place(contents)
+        } else {
+            Self::in_place(Box::new(contents))
+        }
+    }
+
+    #[inline]
+    fn in_place<C: Contents<T>>(contents: C) -> Self {
+        assert!(InPlace::<C>::FITS, "the contents fit");
+        let mut words: Words = [MaybeUninit::uninit(); 6];
+        // SAFETY: they fit, in size and alignment.
+        unsafe { (&raw mut words).cast::<C>().write(contents) };
+        Self {
+            table: InPlace::<C>::table(),
+            words,
+            opens: PhantomData,
+        }
+    }
+
+    /// Hands the contents over.
+    #[inline]
+    pub(crate) fn open(self, to: &mut T) {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: the contents are moved out, and `this` is neither used nor dropped after.
+        unsafe { (this.table.open)(&raw mut this.words, to) }
+    }
+
+    /// The message's name on the wire.
+    pub(crate) fn name(&self) -> &'static str {
+        self.table.name
+    }
+
+    /// The message as it travels, unless it cannot.
+    pub(crate) fn body(&self) -> Option<Vec<u8>> {
+        // SAFETY: neither opened nor dropped.
+        unsafe { (self.table.body)(&self.words) }
+    }
+}
+
+impl<T: ?Sized> Drop for Envelope<T> {
+    fn drop(&mut self) {
+        // SAFETY: not opened, and not used after.
+        unsafe { (self.table.drop)(&raw mut self.words) }
+    }
+}
+
+impl<T: ?Sized, C: Contents<T>> Contents<T> for Box<C> {
+    const NAME: &'static str = C::NAME;
+
+    fn open(self, to: &mut T) {
+        C::open(*self, to);
+    }
+
+    fn body(&self) -> Option<Vec<u8>> {
+        C::body(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    struct Kept<const N: usize>(
+        #[expect(dead_code, reason = "its count is looked at")] Arc<()>,
+        [u64; N],
+    );
+
+    impl<const N: usize> Contents<u64> for Kept<N> {
+        const NAME: &'static str = "kept";
+
+        fn open(self, to: &mut u64) {
+            *to += self.1.iter().sum::<u64>();
+        }
+
+        fn body(&self) -> Option<Vec<u8>> {
+            Some(vec![N as u8])
+        }
+    }
+
+    #[repr(align(32))]
+    struct Aligned(u64);
+
+    impl Contents<u64> for Aligned {
+        const NAME: &'static str = "aligned";
+
+        fn open(self, to: &mut u64) {
+            assert_eq!((&raw const self).addr() % 32, 0);
+            *to += self.0;
+        }
+
+        fn body(&self) -> Option<Vec<u8>> {
+            None
+        }
+    }
+
+    #[test]
+    fn small_and_large_contents_are_opened_once_or_dropped() {
+        let (kept, mut sum) = (Arc::new(()), 0);
+        Envelope::new(Kept(kept.clone(), [1, 2, 3, 4, 5])).open(&mut sum);
+        Envelope::new(Kept(kept.clone(), [10; 30])).open(&mut sum);
+        assert_eq!(sum, 315);
+        let large = Envelope::<u64>::new(Kept(kept.clone(), [1; 6]));
+        assert_eq!((large.name(), large.body()), ("kept", Some(vec![6])));
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(large);
+        drop(Envelope::<u64>::new(Kept(kept.clone(), [])));
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+
+    #[test]
+    fn contents_of_another_alignment_are_boxed() {
+        let mut sum = 0;
+        Envelope::new(Aligned(7)).open(&mut sum);
+        assert_eq!(sum, 7);
+        const { assert!(!InPlace::<Aligned>::FITS && InPlace::<[u64; 6]>::FITS) };
+        assert_eq!(size_of::<Envelope<u64>>(), 7 * size_of::<usize>());
+    }
+}
