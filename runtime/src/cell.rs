@@ -3,6 +3,7 @@
 
 use std::{
     any::Any,
+    num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
@@ -13,7 +14,7 @@ use std::{
 use futures_util::future::BoxFuture;
 
 use crate::{
-    AnyPid, Exited, Message, Node, Overflow, TellError, Undeliverable,
+    AnyPid, Exited, Message, Node, Overflow, TellError, Undeliverable, ambient,
     http::{HttpReply, HttpRequest, RouteInfo},
     links::Arriving,
     node::{
@@ -31,6 +32,7 @@ use crate::{
         },
         vitals::Vitals,
     },
+    trace,
 };
 
 const STOP: u8 = 1;
@@ -71,7 +73,9 @@ pub(crate) trait AnyCell: Send + Sync {
     fn counts(&self) -> (usize, u64);
     /// The actor's Rust type.
     fn type_name(&self) -> &'static str;
-    /// What is to be seen of it.
+    /// The incarnation of the actor that spawned it, if one did.
+    fn parent(&self) -> Option<u64>;
+    /// What is to be seen of it, but for its parent's name.
     fn info(&self) -> ActorInfo;
     /// Adds what the actor did to the counts of its type, once it has ended.
     fn count_end(&self);
@@ -131,7 +135,7 @@ impl<A: Actor> Cell<A> {
             resumes: options.supervision.resume,
             routes,
             handled: AtomicU64::new(0),
-            vitals: Vitals::default(),
+            vitals: Vitals::of(ambient::actor_of(node)),
             asked: AtomicU8::new(0),
             watchers: Watchers::new(),
             #[cfg(feature = "testkit")]
@@ -388,6 +392,10 @@ impl<A: Actor> AnyCell for Cell<A> {
         std::any::type_name::<A>()
     }
 
+    fn parent(&self) -> Option<u64> {
+        self.vitals.parent.map(NonZeroU64::get)
+    }
+
     fn info(&self) -> ActorInfo {
         ActorInfo {
             pid: self.pid.to_string(),
@@ -423,6 +431,7 @@ impl<A: Actor> AnyCell for Cell<A> {
             index,
             request,
             reply,
+            trace: trace::current().map(Box::new),
         };
         self.admit(letter, Envelope::new)
             .map_err(|(reason, _)| reason)

@@ -53,10 +53,10 @@ pub use self::{
     error::HttpError,
     request::HttpRequest,
     response::{Html, HttpReply, HttpResponse, IntoHttp, Json},
-    routes::{HttpRoutes, Probe, ProbeNone, ProbeServes, Serves},
+    routes::{Holding, HttpRoutes, Probe, ProbeNone, ProbeServes, Serves},
 };
 pub(crate) use self::{
-    routes::RouteInfo,
+    routes::{Handle, RouteInfo},
     server::{Server, Visit},
 };
 

@@ -129,6 +129,11 @@ impl Node {
         NodeBuilder::new(addr)
     }
 
+    /// Whether the two are the same node.
+    pub(crate) fn is(&self, other: &Node) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Where other nodes reach this one.
     pub fn addr(&self) -> &NodeAddr {
         &self.inner.addr

@@ -1,5 +1,7 @@
 //! The examples run. Each has a test at its end, which is compiled into this one.
 
+#[path = "../examples/ask_deadline.rs"]
+mod ask_deadline;
 #[path = "../examples/http_counter.rs"]
 mod http_counter;
 #[path = "../examples/ping_pong.rs"]

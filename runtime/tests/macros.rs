@@ -4,13 +4,21 @@
 
 use std::time::Duration;
 
-use tepui_runtime::{http::Json, prelude::*, testkit};
+use tepui_runtime::{
+    http::{HttpRequest, Json},
+    prelude::*,
+    testkit,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Serialize, Deserialize, Message)]
 #[message(name = "test.Add", reply = u64)]
 struct Add(u64);
+
+#[derive(Serialize, Deserialize, Message)]
+#[message(name = "test.AddSlowly", reply = Option<String>)]
+struct AddSlowly(u64);
 
 #[derive(Serialize, Deserialize, Message)]
 #[message(name = "test.Watch")]
@@ -21,7 +29,7 @@ struct Watch(AnyPid);
 struct Gone;
 
 #[derive(Actor, Default)]
-#[actor(started = start, stopped = stop)]
+#[actor(mailbox = 3, overflow = "fail", started = start, stopped = stop)]
 struct Counter {
     count: u64,
     gone: Vec<String>,
@@ -46,6 +54,15 @@ impl Counter {
         self.count
     }
 
+    /// A reply that actix has no `MessageResponse` for.
+    #[on]
+    async fn add_slowly(&mut self, add: AddSlowly, _ctx: &mut Context<Self>) -> Option<String> {
+        let before = self.count;
+        tokio::task::yield_now().await;
+        self.count = before + add.0;
+        Some(self.count.to_string())
+    }
+
     #[on]
     fn watch(&mut self, watch: Watch, ctx: &mut Context<Self>) {
         ctx.monitor(&watch.0);
@@ -68,6 +85,19 @@ impl Counter {
     #[route(GET, "/count")]
     fn show(&mut self) -> Json<u64> {
         Json(self.count)
+    }
+
+    /// Counts on, and waits in between.
+    #[route(POST, "/add/{n}")]
+    async fn add_over_http(
+        &mut self,
+        request: HttpRequest,
+        _ctx: &mut Context<Self>,
+    ) -> Result<Json<u64>, tepui_runtime::http::HttpError> {
+        let before = self.count;
+        tokio::task::yield_now().await;
+        self.count = before + request.get::<u64>("n")?;
+        Ok(Json(self.count))
     }
 }
 
@@ -94,6 +124,11 @@ fn handlers_take_messages_from_near_and_far() {
         let counter = there.spawn("counter", counter).unwrap();
         let afar = here.bind::<Counter>(counter.as_any());
         assert_eq!(afar.ask(Add(1), SECOND).await, Ok(101));
+        let (one, two) = tokio::join!(
+            counter.ask(AddSlowly(1), SECOND),
+            counter.ask(Add(1), SECOND)
+        );
+        assert_eq!((one, two), (Ok(Some("102".to_owned())), Ok(103)));
         let peer = there.spawn("peer", Keeper(7_u32)).unwrap();
         assert_eq!(here.ask(peer.as_any(), Add(1), SECOND).await, Ok(8));
         afar.ask(Watch(peer.any()), SECOND).await.unwrap();
@@ -101,6 +136,53 @@ fn handlers_take_messages_from_near_and_far() {
         kit.settle().await;
         assert_eq!(afar.ask(Gone, SECOND).await.unwrap(), ["peer"]);
         there.stop(counter.as_any());
-        assert_eq!(stopped.await, Ok(101));
+        assert_eq!(stopped.await, Ok(103));
     });
+}
+
+#[test]
+fn an_actors_options_are_a_constant_for_the_spawn() {
+    let options = Counter::SPAWN;
+    let expected = SpawnOptions::new().mailbox(3).overflow(Overflow::Fail);
+    assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+}
+
+#[tokio::test]
+async fn routes_hold_their_actor_across_awaits() {
+    let node = Node::builder(NodeAddr::new("127.0.0.1", 0))
+        .workers(1)
+        .start()
+        .await
+        .unwrap();
+    node.spawn("counter", Counter::default()).unwrap();
+    let post = |n: u64| http(&node, format!("POST /counter/add/{n}"));
+    let (one, two) = tokio::join!(post(1), post(2));
+    assert!(
+        [&one, &two]
+            .iter()
+            .any(|answer| answer.ends_with("\r\n103\n")),
+        "{one} {two}"
+    );
+    assert!(
+        http(&node, "GET /counter/count".to_owned())
+            .await
+            .ends_with("\r\n103\n")
+    );
+    let help = http(&node, "GET /counter/help".to_owned()).await;
+    assert!(help.contains("Counts on, and waits in between."), "{help}");
+    node.shutdown().await;
+}
+
+async fn http(node: &Node, request: String) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let addr = node.addr();
+    let mut stream = tokio::net::TcpStream::connect(addr.to_string())
+        .await
+        .unwrap();
+    let request = format!("{request} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

@@ -1,11 +1,11 @@
 //! The routes of an actor: which request is which handler's.
 
-use std::marker::PhantomData;
+use std::{future::Future, marker::PhantomData, pin::Pin};
 
 use hyper::Method;
 
 use super::{
-    HttpReply, HttpRequest, IntoHttp,
+    HttpReply, HttpRequest, HttpResponse, IntoHttp,
     pattern::{Parameters, Pattern},
 };
 use crate::rt::{ActixActor, Context};
@@ -18,7 +18,17 @@ pub trait Serves: Sized + 'static {
         Self: ActixActor<Context = Context<Self>>;
 }
 
-type Handle<A> = Box<dyn Fn(&mut A, HttpRequest, &mut Context<A>, HttpReply) + Send + Sync>;
+/// A handler's answer to be, which holds the actor until it is there.
+pub type Holding<'a> = Pin<Box<dyn Future<Output = HttpResponse> + 'a>>;
+
+/// What a route does.
+pub(crate) enum Handle<A: ActixActor<Context = Context<A>>> {
+    Now(Box<dyn Fn(&mut A, HttpRequest, &mut Context<A>, HttpReply) + Send + Sync>),
+    Holding(Box<HoldingFn<A>>),
+}
+
+type HoldingFn<A> =
+    dyn for<'a> Fn(&'a mut A, HttpRequest, &'a mut Context<A>) -> Holding<'a> + Send + Sync;
 
 /// The routes of actors of type `A`.
 pub struct HttpRoutes<A: ActixActor<Context = Context<A>>> {
@@ -104,6 +114,25 @@ impl<A: ActixActor<Context = Context<A>>> HttpRoutes<A> {
     where
         F: Fn(&mut A, HttpRequest, &mut Context<A>, HttpReply) + Send + Sync + 'static,
     {
+        self.add(method, path, doc, Handle::Now(Box::new(handler)));
+    }
+
+    /// As [`HttpRoutes::on`], for handlers that wait: as with an
+    /// [`AsyncHandler`](crate::rt::AsyncHandler), the actor does nothing else meanwhile.
+    ///
+    /// # Panics
+    /// As [`HttpRoutes::on`].
+    pub fn on_async<F>(&mut self, method: Method, path: &str, doc: &str, handler: F)
+    where
+        F: for<'a> Fn(&'a mut A, HttpRequest, &'a mut Context<A>) -> Holding<'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.add(method, path, doc, Handle::Holding(Box::new(handler)));
+    }
+
+    fn add(&mut self, method: Method, path: &str, doc: &str, handle: Handle<A>) {
         let pattern = Pattern::new(path);
         let double = |r: &RouteInfo| {
             r.method == method && r.pattern.rank() == pattern.rank() && r.path == path
@@ -115,22 +144,16 @@ impl<A: ActixActor<Context = Context<A>>> HttpRoutes<A> {
             doc: doc.trim().to_owned(),
             pattern,
         });
-        self.handles.push(Box::new(handler));
+        self.handles.push(handle);
     }
 
     pub(crate) fn infos(&self) -> &[RouteInfo] {
         &self.infos
     }
 
-    pub(crate) fn handle(
-        &self,
-        index: usize,
-        actor: &mut A,
-        request: HttpRequest,
-        ctx: &mut Context<A>,
-        reply: HttpReply,
-    ) {
-        self.handles[index](actor, request, ctx, reply);
+    /// What the route `index` does.
+    pub(crate) fn handle(&self, index: usize) -> &Handle<A> {
+        &self.handles[index]
     }
 }
 

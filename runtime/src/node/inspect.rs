@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Node;
+use crate::cell::AnyCell;
 
 /// An actor, seen from outside at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +74,19 @@ impl Ended {
 impl Node {
     /// The actors of this node, in order of name.
     pub fn inspect(&self) -> Vec<ActorInfo> {
-        self.cells().iter().map(|cell| cell.info()).collect()
+        let cells = self.cells();
+        let names: BTreeMap<u64, &str> = cells
+            .iter()
+            .map(|cell| (cell.pid().incarnation(), cell.pid().name()))
+            .collect();
+        let info = |cell: &Arc<dyn AnyCell>| ActorInfo {
+            parent: cell
+                .parent()
+                .and_then(|parent| names.get(&parent))
+                .map(|name| (*name).to_owned()),
+            ..cell.info()
+        };
+        cells.iter().map(info).collect()
     }
 
     pub(super) fn note_type(&self, name: &'static str, ended: &Arc<Ended>) {

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Message,
     error::Undeliverable,
-    http::{HttpReply, HttpRequest, HttpRoutes},
+    http::{Handle, HttpReply, HttpRequest, HttpRoutes},
     node::{Ended, remote::RemoteReply},
     trace::{self, Handling, TraceContext},
 };
@@ -234,25 +234,65 @@ pub(crate) struct HttpLetter<A: ActixActor<Context = Context<A>>> {
     pub(crate) index: usize,
     pub(crate) request: HttpRequest,
     pub(crate) reply: HttpReply,
+    /// Of the client.
+    pub(crate) trace: Option<Box<TraceContext>>,
 }
 
 impl<A: Actor> Contents<Body<A>> for HttpLetter<A> {
     const NAME: &'static str = "HTTP request";
 
-    fn open(self, to: &mut Body<A>) {
+    fn open(mut self, to: &mut Body<A>) {
         let Some(core) = to.get() else { return };
-        let routes = self.routes.served();
-        routes.handle(
-            self.index,
-            &mut core.actor,
-            self.request,
-            &mut core.ctx,
-            self.reply,
+        let Some(trace) = self.trace.take() else {
+            return self.answer(to);
+        };
+        let ids = &core.ctx.node().inner.trace_ids;
+        let handling = Handling::new(
+            &trace,
+            ids,
+            core.ctx.as_any_pid(),
+            &self.request.to_string(),
         );
+        let _inside = handling.enter();
+        self.answer(to);
     }
 
     fn body(&self) -> Option<Vec<u8>> {
         None
+    }
+}
+
+impl<A: Actor> HttpLetter<A> {
+    fn answer(self, to: &mut Body<A>) {
+        let Self {
+            routes,
+            index,
+            request,
+            reply,
+            ..
+        } = self;
+        match (routes.served().handle(index), to.get()) {
+            (Handle::Now(handle), Some(core)) => {
+                handle(&mut core.actor, request, &mut core.ctx, reply);
+            }
+            (Handle::Holding(_), Some(_)) => {
+                let handling = Handling::current();
+                to.lend(|core| {
+                    Box::pin(async move {
+                        let Handle::Holding(handle) = routes.served().handle(index) else {
+                            return;
+                        };
+                        let answer = handle(&mut core.actor, request, &mut core.ctx);
+                        reply.send(match handling {
+                            Some(handling) => handling.within(answer).await,
+                            None => answer.await,
+                        });
+                    })
+                });
+            }
+            // An async handler has the actor: nothing is opened meanwhile.
+            (_, None) => {}
+        }
     }
 }
 

@@ -126,7 +126,7 @@ impl<A: Actor> Future for Life<A> {
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let mut lent = this.lent.take();
-        let entered = ambient::enter(&mut lent);
+        let entered = ambient::enter(&mut lent, this.cell.pid.incarnation());
         let polled = this.live(cx);
         drop(entered);
         this.lent = lent;
@@ -171,7 +171,7 @@ impl<A: Actor> Drop for Life<A> {
     fn drop(&mut self) {
         if self.running.is_some() {
             let mut node = Some(self.node.clone());
-            let _ambient = ambient::enter(&mut node);
+            let _ambient = ambient::enter(&mut node, self.cell.pid.incarnation());
             self.discard();
         }
     }

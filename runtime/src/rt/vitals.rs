@@ -1,6 +1,7 @@
 //! What an actor's cell keeps for those who watch the node.
 
 use std::{
+    num::NonZeroU64,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -18,12 +19,22 @@ const SAMPLE: u32 = 16;
 /// Work done, lives begun anew, and how the last one ended.
 #[derive(Debug, Default)]
 pub(crate) struct Vitals {
+    /// The incarnation of the actor that spawned it.
+    pub(crate) parent: Option<NonZeroU64>,
     busy_nanos: AtomicU64,
     restarts: AtomicU32,
     last_exit: Mutex<Option<Box<str>>>,
 }
 
 impl Vitals {
+    /// Of an actor that the actor with the incarnation `parent` spawned.
+    pub(crate) fn of(parent: Option<u64>) -> Self {
+        Self {
+            parent: parent.and_then(NonZeroU64::new),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn busy_micros(&self) -> u64 {
         self.busy_nanos.load(Ordering::Relaxed) / 1000
     }
