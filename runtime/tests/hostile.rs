@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tepui_runtime::{Undeliverable, prelude::*};
 use tokio::{
@@ -56,8 +59,23 @@ impl Handler<Load> for Sink {
 
 accepts!(Sink: Load);
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+/// A runtime, and the right to run: memory is the whole process's, so that tests take turns.
+struct Alone {
+    runtime: Runtime,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Alone {
+    fn block_on(&self, test: impl Future<Output = ()>) {
+        self.runtime.block_on(test);
+    }
+}
+
+fn runtime() -> Alone {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    Alone { runtime, _turn }
 }
 
 async fn node() -> Node {

@@ -124,6 +124,7 @@ async fn a_resumed_clock_follows_the_time_outside_until_it_is_paused(kit: TestKi
     kit.clock().resume();
     kit.clock().resume();
     assert!(!kit.clock().is_paused());
+    // For the reason above.
     tokio::time::sleep(30 * SECOND / 1000).await;
     kit.clock().pause();
     let passed = Duration::from_micros(kit.now() - start);
@@ -133,6 +134,7 @@ async fn a_resumed_clock_follows_the_time_outside_until_it_is_paused(kit: TestKi
 
     kit.settle().await;
     let (stopped, ticked) = (kit.now(), ticks.load(Ordering::SeqCst));
+    // For the reason above: the time outside goes on, the clock does not.
     tokio::task::spawn_blocking(|| std::thread::sleep(20 * SECOND / 1000))
         .await
         .unwrap();

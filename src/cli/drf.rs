@@ -24,6 +24,7 @@ const BYTES_MAX: u64 = 64 << 20;
 
 /// Dominant resource fairness by the book
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,

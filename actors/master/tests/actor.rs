@@ -174,7 +174,7 @@ fn a_registry_that_takes_no_writes_ends_the_master_with_the_reason() {
         cluster.store.fail("no space left on device");
         let end = cluster.node.monitor(cluster.master.as_any());
         let (exited, _) = tokio::join!(end, cluster.agent("a", "cpus:1;mem:64"));
-        let ExitReason::Crashed(why) = exited.reason else {
+        let ExitReason::Failed(why) = exited.reason else {
             panic!("{:?}", exited.reason)
         };
         assert!(why.contains("no space left"), "{why}");
