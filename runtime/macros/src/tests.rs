@@ -76,3 +76,27 @@ fn derives_name_their_options() {
     }));
     assert!(actor.contains("one of \"wait\", \"fail\""), "{actor}");
 }
+
+#[test]
+fn tests_name_the_signature_and_the_options_that_they_want() {
+    let of = |function: syn::ItemFn| {
+        let (options, runtime) = (Default::default(), parse_quote!(::tepui_runtime));
+        refusal(crate::test::expand(&options, &function, &runtime))
+    };
+    let sync = of(parse_quote! { fn test(kit: TestKit) {} });
+    assert!(sync.starts_with("the test must be an `async fn`"), "{sync}");
+    let generic = of(parse_quote! { async fn test<T>(kit: TestKit) {} });
+    assert_eq!(generic, "a test has no generic parameters");
+    let more = of(parse_quote! { async fn test(kit: TestKit, seed: u64) {} });
+    assert!(more.starts_with("a test takes the kit alone"), "{more}");
+
+    let option = |text: &str| syn::parse_str::<crate::test::Options>(text).map(|_| ());
+    assert!(option("seed = 7").is_ok() && option("seeds = 0..32,").is_ok());
+    let unknown = option("sede = 7").unwrap_err().to_string();
+    assert!(
+        unknown.starts_with("unknown option; write #[test], #[test(seed = 7)]"),
+        "{unknown}"
+    );
+    let twice = option("seed = 7, seeds = 0..2").unwrap_err().to_string();
+    assert_eq!(twice, "the seeds are given twice");
+}
