@@ -23,9 +23,11 @@ pub type Holding<'a> = Pin<Box<dyn Future<Output = HttpResponse> + 'a>>;
 
 /// What a route does.
 pub(crate) enum Handle<A: ActixActor<Context = Context<A>>> {
-    Now(Box<dyn Fn(&mut A, HttpRequest, &mut Context<A>, HttpReply) + Send + Sync>),
+    Now(Box<NowFn<A>>),
     Holding(Box<HoldingFn<A>>),
 }
+
+type NowFn<A> = dyn Fn(&mut A, HttpRequest, &mut Context<A>, HttpReply) + Send + Sync;
 
 type HoldingFn<A> =
     dyn for<'a> Fn(&'a mut A, HttpRequest, &'a mut Context<A>) -> Holding<'a> + Send + Sync;
