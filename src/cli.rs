@@ -22,6 +22,7 @@ mod offers;
 mod roles;
 mod run;
 pub(crate) mod security;
+mod sim;
 mod tasks;
 mod weights;
 
@@ -84,6 +85,7 @@ enum Command {
     Weights(weights::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
+    Sim(sim::Arguments),
     Gpus(gpus::Arguments),
     Completions(completions::Arguments),
 }
@@ -153,6 +155,7 @@ impl Command {
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),
+            Command::Sim(arguments) => sim::run(&arguments),
             Command::Gpus(arguments) => gpus::run(&arguments),
             Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         }
