@@ -13,6 +13,7 @@ mod drf;
 mod executor;
 mod frameworks;
 mod gpus;
+mod isolation;
 mod kill;
 mod local;
 mod logs;
@@ -22,7 +23,6 @@ mod offers;
 mod roles;
 mod run;
 pub(crate) mod security;
-mod sim;
 mod tasks;
 mod weights;
 
@@ -85,7 +85,6 @@ enum Command {
     Weights(weights::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
-    Sim(sim::Arguments),
     Gpus(gpus::Arguments),
     Completions(completions::Arguments),
 }
@@ -155,7 +154,6 @@ impl Command {
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),
-            Command::Sim(arguments) => sim::run(&arguments),
             Command::Gpus(arguments) => gpus::run(&arguments),
             Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         }

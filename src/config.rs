@@ -23,6 +23,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de};
 use tepui_agent::AgentConfig;
+use tepui_isolation::IsolationConfig;
 use tepui_master::MasterConfig;
 use tepui_protocol::{Resources, Role};
 
@@ -74,6 +75,7 @@ pub(crate) struct AgentSection {
     #[serde(deserialize_with = "resources")]
     resources: Resources,
     pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) isolation: IsolationConfig,
     pub(crate) options: AgentConfig,
 }
 

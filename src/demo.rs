@@ -260,6 +260,8 @@ impl Demo {
         for (name, resources) in AGENTS {
             let mut arguments = words(&["agent", "--port", "0", "--master", master]);
             arguments.extend(words(&["--hostname", name, "--resources", resources]));
+            // Its tasks read each other's files in the demonstration's own directory.
+            arguments.extend(words(&["--isolation", "none"]));
             arguments.extend(["--config".into(), self.dir.join("cluster.toml").into()]);
             arguments.extend(["--work-dir".into(), self.dir.join(name).into()]);
             let pid = self.processes.start(name, Kind::Node, arguments)?;

@@ -2,13 +2,17 @@
 //! within its sandbox.
 //!
 //! Owns all direct contact with the operating system on behalf of agent and executor. It knows no
-//! actor and no message. Everything here works without privileges; what needs them (cgroups,
-//! namespaces, images) is to come behind the same types.
+//! actor and no message. What needs privileges is behind isolators, which say so where they lack
+//! them; everything else works without.
 //!
 //! | question | file |
 //! |---|---|
 //! | what does this machine have to offer? | [`discovery`] |
 //! | which GPUs does it have? | [`gpu`] |
+//! | run a command under limits, kept from all others | [`container`] |
+//! | which limits and barriers are there? | [`isolators`] |
+//! | how does a process come to run under them? | [`launch`] |
+//! | groups of processes that the kernel limits and counts together | [`cgroup`] |
 //! | start a process with its output in files, wait for its end | [`process`] |
 //! | is that still the same process? signal it and nothing else | [`process::identity`] |
 //! | which processes did it leave behind? | [`process::family`] |
@@ -16,11 +20,18 @@
 //! | did the machine boot since? | [`boot`] |
 
 pub mod boot;
+pub mod cgroup;
+pub mod container;
 pub mod discovery;
 pub mod gpu;
+pub mod isolators;
+pub mod launch;
 pub mod process;
 pub mod sandbox;
 
+pub use cgroup::Usage;
+pub use container::{Container, Containerizer, IsolationConfig};
 pub use discovery::{Discovered, DiscoveryError};
+pub use launch::{Limitation, LimitationKind, Outcome};
 pub use process::{Ended, LaunchError, LaunchSpec, Launched, ProcessIdentity, Signal};
 pub use sandbox::{Piece, SandboxError};

@@ -18,7 +18,7 @@ use std::{
     error::Error,
     fs::{self, File},
     io,
-    os::unix::process::CommandExt,
+    os::unix::{net::UnixStream, process::CommandExt},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -32,6 +32,11 @@ use nix::{
 };
 
 use tepui_protocol::CommandInfo;
+
+use crate::{
+    isolators::IsolatorError,
+    launch::{self, Failure, Outcome},
+};
 
 pub use ended::Ended;
 pub use identity::{ProcessIdentity, Signal};
@@ -112,6 +117,7 @@ impl LaunchSpec {
     /// # Errors
     /// [`LaunchError`] when the output files cannot be made or the program cannot be executed.
     pub fn launch(&self) -> Result<Launched, LaunchError> {
+        let [stdout, stderr] = self.open_outputs()?;
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -121,9 +127,7 @@ impl LaunchSpec {
             .current_dir(&self.sandbox)
             .process_group(0)
             .stdin(Stdio::null());
-        command
-            .stdout(self.output(&self.outputs[0])?)
-            .stderr(self.output(&self.outputs[1])?);
+        command.stdout(stdout).stderr(stderr);
         if let Some(name) = &self.name {
             command.arg0(name);
         }
@@ -133,7 +137,11 @@ impl LaunchSpec {
         };
         let mut child = command.spawn().map_err(failed)?;
         match ProcessIdentity::of(child.id()) {
-            Some(identity) => Ok(Launched { child, identity }),
+            Some(identity) => Ok(Launched {
+                child,
+                identity,
+                reports: None,
+            }),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -142,6 +150,17 @@ impl LaunchSpec {
                 )))
             }
         }
+    }
+
+    /// Opens the files for its output.
+    ///
+    /// # Errors
+    /// [`LaunchError::Output`].
+    pub fn open_outputs(&self) -> Result<[File; 2], LaunchError> {
+        Ok([
+            self.output(&self.outputs[0])?,
+            self.output(&self.outputs[1])?,
+        ])
     }
 
     fn output(&self, name: &str) -> Result<File, LaunchError> {
@@ -183,16 +202,47 @@ pub enum LaunchError {
         #[source]
         source: io::Error,
     },
+    /// The launcher.
+    #[error("cannot use the launcher")]
+    Launcher {
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// An isolator.
+    #[error("isolator {name} failed")]
+    Isolator {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Box<IsolatorError>,
+    },
+    /// A step of the launcher.
+    #[error(transparent)]
+    Step(#[from] Failure),
 }
 
-/// A process that this one started and has to wait for.
+/// A process that this one started and has to wait for: the program, or the launcher that watches
+/// it and ends with it.
 #[derive(Debug)]
 pub struct Launched {
     child: Child,
     identity: ProcessIdentity,
+    /// What the launcher tells.
+    reports: Option<UnixStream>,
 }
 
 impl Launched {
+    /// A launcher, with the socket that it reports on.
+    pub(crate) fn watched(child: Child, identity: ProcessIdentity, reports: UnixStream) -> Self {
+        Self {
+            child,
+            identity,
+            reports: Some(reports),
+        }
+    }
+
     /// Which process, and process group.
     pub fn identity(&self) -> ProcessIdentity {
         self.identity
@@ -205,7 +255,8 @@ impl Launched {
     ///
     /// # Errors
     /// What waiting says; the process is then not ours to wait for.
-    pub fn wait(mut self) -> io::Result<Ended> {
+    pub fn wait(mut self) -> io::Result<Outcome> {
+        let told = self.reports.take().map(launch::follow);
         let pid = Pid::from_raw(self.identity.pid.cast_signed());
         loop {
             match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
@@ -216,7 +267,15 @@ impl Launched {
         }
         // Fails only when nothing is left, or what is left changed its user: not ours any more.
         let _ = killpg(pid, OsSignal::SIGKILL);
-        Ok(Ended::from(self.child.wait()?))
+        let ended = Ended::from(self.child.wait()?);
+        Ok(match told {
+            None => ended.into(),
+            // A launcher that was killed tells nothing: its end is the end.
+            Some((told, limitation)) => Outcome {
+                ended: told.unwrap_or(ended),
+                limitation,
+            },
+        })
     }
 }
 
@@ -234,7 +293,7 @@ mod tests {
     fn output_goes_to_files_and_the_status_comes_back() {
         let (dir, spec) = shell("echo out; echo err >&2; pwd; exit 3");
         assert_eq!(
-            spec.launch().unwrap().wait().unwrap(),
+            spec.launch().unwrap().wait().unwrap().ended,
             Ended::Exited { code: 3 }
         );
         let here = dir.path().canonicalize().unwrap();
@@ -269,7 +328,7 @@ mod tests {
     fn background_processes_of_the_group_end_with_the_leader() {
         let (dir, spec) = shell("sleep 1000 & echo $!");
         assert_eq!(
-            spec.launch().unwrap().wait().unwrap(),
+            spec.launch().unwrap().wait().unwrap().ended,
             Ended::Exited { code: 0 }
         );
         let pid = fs::read_to_string(dir.path().join(STDOUT))
@@ -286,7 +345,7 @@ mod tests {
         let (_dir, spec) = shell("sleep 1000");
         let launched = spec.launch().unwrap();
         launched.identity().signal_group(Signal::Terminate).unwrap();
-        let ended = launched.wait().unwrap();
+        let ended = launched.wait().unwrap().ended;
         assert_eq!(ended.to_string(), "killed by signal SIGTERM");
     }
 }

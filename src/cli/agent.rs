@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use tepui_agent::{AgentActor, AgentConfig, StopAgent, SystemLauncher};
-use tepui_isolation::discovery::discover;
+use tepui_isolation::{Containerizer, IsolationConfig, discovery::discover};
 use tepui_protocol::Resources;
 use tepui_runtime::{AnyPid, Node, Pid};
 use tokio::time::timeout;
@@ -18,6 +18,7 @@ use crate::{
     cli::{
         arguments::{ConfigFile, parse_attributes, parse_master},
         bad_input,
+        isolation::{self, Isolation},
         nodes::{self, LOOPBACK, Listen, Signals, Stop},
         security::Security,
     },
@@ -72,6 +73,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     kill_tasks_on_stop: bool,
     #[command(flatten)]
+    isolation: Isolation,
+    #[command(flatten)]
     security: Security,
     /// Listen where anybody can connect, without TLS
     #[arg(long, env = "TEPUI_INSECURE", help_heading = "Encryption")]
@@ -103,12 +106,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(master) => master,
         None => parse_master("127.0.0.1:5050").map_err(anyhow::Error::msg)?,
     };
+    let isolation = isolation_of(&arguments.isolation, section.isolation.clone(), &work_dir);
+    let (containerizer, off) = isolation::containerizer(isolation)?;
     let config = settings(&arguments, section, &work_dir)?;
     let mut signals = Signals::catch()?;
     // Opened first: the lock keeps a second process from the address.
     let store = nodes::open_store(&work_dir)?;
     let (node, door) = nodes::start_with_door(&listen).await?;
-    let agent = spawn(&node, AgentConfig { door, ..config }, store, master)?;
+    let config = AgentConfig { door, ..config };
+    let agent = spawn(&node, config, containerizer, store, master)?;
+    isolation::tell(off);
     output::print(&format!("agent listening on {}", node.addr()))?;
     let stopped = nodes::until_stopped(&node, agent.as_any(), &mut signals).await;
     let stop = stopped.as_ref().ok().copied();
@@ -155,6 +162,18 @@ fn machine_name() -> anyhow::Result<String> {
     Ok(name.to_string_lossy().into_owned())
 }
 
+/// The isolation of an agent with that work directory.
+pub(crate) fn isolation_of(
+    flags: &Isolation,
+    file: IsolationConfig,
+    work_dir: &Path,
+) -> IsolationConfig {
+    IsolationConfig {
+        work_dir: work_dir.to_owned(),
+        ..flags.over(file)
+    }
+}
+
 /// Starts an agent on `node`.
 ///
 /// # Errors
@@ -162,10 +181,12 @@ fn machine_name() -> anyhow::Result<String> {
 pub(crate) fn spawn(
     node: &Node,
     config: AgentConfig,
+    containerizer: Containerizer,
     store: tepui_store::RedbStore,
     master: AnyPid,
 ) -> anyhow::Result<Pid<AgentActor>> {
     let launcher = SystemLauncher::current_exe().context("cannot tell where this program is")?;
+    let launcher = launcher.contained(containerizer);
     let (store, launcher) = (Box::new(store), Box::new(launcher));
     let agent = AgentActor::new(config, store, launcher, master, node.rng())?;
     Ok(node.spawn("agent", agent)?)

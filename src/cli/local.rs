@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use tepui_agent::{AgentActor, AgentConfig};
-use tepui_isolation::{Discovered, discovery::discover};
+use tepui_isolation::{Containerizer, Discovered, IsolationConfig, discovery::discover};
 use tepui_master::MasterConfig;
 use tepui_protocol::{Resource, Resources, Role, Scalar};
 use tepui_runtime::{AnyPid, Node, Pid};
@@ -18,7 +18,9 @@ use crate::{
     cli::{
         agent,
         arguments::parse_weight,
-        bad_input, master,
+        bad_input,
+        isolation::{self, Isolation},
+        master,
         nodes::{self, Listen, Signals},
     },
     output,
@@ -54,6 +56,8 @@ pub(crate) struct Arguments {
     /// Keep state and sandboxes here [default: a directory that is removed at the end]
     #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
     work_dir: Option<PathBuf>,
+    #[command(flatten)]
+    isolation: Isolation,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -85,7 +89,12 @@ impl Cluster {
         for n in 0..arguments.agents {
             let dir = nodes::prepare(&work_dir.join(format!("agent-{}", n + 1)))?;
             let resources = resources(&dir, arguments, n)?;
-            self.start_agent(n, resources, &dir, master.clone()).await?;
+            let file = IsolationConfig::default();
+            let isolation = agent::isolation_of(&arguments.isolation, file, &dir);
+            let (containerizer, off) = isolation::containerizer(isolation)?;
+            isolation::tell(off.filter(|_| n == 0));
+            self.start_agent(n, resources, containerizer, master.clone())
+                .await?;
         }
         output::print(&format!("master listening on {}", master.node()))?;
         let count = arguments.agents;
@@ -116,18 +125,20 @@ impl Cluster {
         &mut self,
         n: u16,
         resources: Discovered,
-        dir: &Path,
+        containerizer: Containerizer,
         master: AnyPid,
     ) -> anyhow::Result<()> {
-        let store = nodes::open_store(dir)?;
-        let node = nodes::start(&Listen::locally(0, dir)).await?;
+        let dir = containerizer.config().work_dir;
+        let store = nodes::open_store(&dir)?;
+        let node = nodes::start(&Listen::locally(0, &dir)).await?;
         let config = AgentConfig {
-            work_dir: dir.to_owned(),
+            work_dir: dir,
             hostname: format!("agent-{}", n + 1),
             registration_backoff: std::time::Duration::from_millis(50),
             ..AgentConfig::default()
         };
-        let agent = agent::spawn(&node, config.with_resources(resources), store, master)?;
+        let config = config.with_resources(resources);
+        let agent = agent::spawn(&node, config, containerizer, store, master)?;
         self.agents.push((node, agent));
         Ok(())
     }

@@ -93,6 +93,9 @@ pub(crate) struct Arguments {
     /// The role on whose account it runs
     #[arg(long, default_value = "*")]
     role: Role,
+    /// Whom the tasks run as on their agents [default: what the agents say]
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
     /// Keep state here, so that a killed `tepui run` can be started again and goes on
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -124,7 +127,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ => Form::Lines,
     };
     let node = start_node(master.node(), arguments.master.security.tls()?).await?;
-    let started = start(&node, &master, job, arguments.role, store);
+    let user = arguments.user.unwrap_or_default();
+    let started = start(&node, &master, job, (arguments.role, user), store);
     let ended = match started {
         Ok(running) => running.wait(&mut signals, form).await,
         Err(error) => Err(error),
@@ -224,11 +228,12 @@ fn start(
     node: &Node,
     master: &AnyPid,
     job: Job,
-    role: Role,
+    (role, user): (Role, String),
     store: Box<dyn StateStore>,
 ) -> anyhow::Result<Running> {
     let info = FrameworkInfo {
         hostname: node.addr().host().to_owned(),
+        user,
         ..FrameworkInfo::new(&job.name, role)
     };
     let address = master.node().to_string();

@@ -49,7 +49,7 @@ impl Launcher for SimLauncher {
             .start(&run, Start::Executor(launch.environment));
         Box::pin(async move {
             pause(delay).await;
-            let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen) });
+            let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen).into() });
             Ok(Launched { process, ended })
         })
     }
@@ -99,15 +99,13 @@ pub struct SimProcesses {
 }
 
 impl Processes for SimProcesses {
-    fn start(&mut self, start: &StartProcess) -> Result<Started, String> {
+    fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>> {
         self.watch.process_started(start.task_id.as_str());
         let (process, ended) = self.machine.start(&self.run, Start::Task(start.clone()));
         self.started.push((start.task_id.clone(), process.pid));
-        let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen) });
-        Ok(Started {
-            os_pid: process.pid,
-            ended,
-        })
+        let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen).into() });
+        let os_pid = process.pid;
+        Box::pin(async move { Ok(Started { os_pid, ended }) })
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {

@@ -149,9 +149,10 @@ impl Launcher for InProcess {
                 let exited = node.monitor(&actor).await;
                 node.shutdown().await;
                 locked(&running).remove(&number);
-                Ended::Exited {
+                let ended = Ended::Exited {
                     code: i32::from(exited.reason != ExitReason::Stopped),
-                }
+                };
+                ended.into()
             });
             Ok(Launched {
                 process: ProcessIdentity {

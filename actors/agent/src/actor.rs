@@ -141,6 +141,7 @@ impl AgentActor {
                 });
             }
             Effect::Launch(launch) => self.launch(launch, ctx),
+            Effect::Resize(run, resources) => self.launcher.resize(&run, &resources),
             Effect::Kill(run, process) => self.kill(run, process, ctx),
             Effect::Probe(run, process) => {
                 let alive = self.launcher.is_alive(process);
@@ -162,9 +163,12 @@ impl AgentActor {
         ctx.spawn(launched.map(move |launched, actor, ctx| {
             let process = launched.map(|launched| {
                 let (ended, run) = (launched.ended.into_actor(actor), run.clone());
-                ctx.spawn(ended.map(move |ended, actor, ctx| {
+                ctx.spawn(ended.map(move |outcome, actor, ctx| {
                     actor.apply(ctx, |state, now, out| {
-                        state.on_executor_ended(now, &run, ended, out);
+                        if let Some(limitation) = outcome.limitation {
+                            state.on_limited(&run, limitation);
+                        }
+                        state.on_executor_ended(now, &run, outcome.ended, out);
                     });
                 }));
                 launched.process
@@ -226,6 +230,7 @@ impl Actor for AgentActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let pid = ctx.any_pid();
+        self.launcher.recover(self.state.run_names());
         self.apply(ctx, |state, now, out| state.on_start(now, pid, out));
     }
 }

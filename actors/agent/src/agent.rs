@@ -37,7 +37,10 @@ mod updates;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use rand::{RngExt, rngs::StdRng};
 use tepui_isolation::{Ended, ProcessIdentity};
@@ -210,6 +213,11 @@ impl Agent {
             runs.collect::<Vec<_>>()
         };
         self.frameworks.iter().flat_map(of_framework).collect()
+    }
+
+    /// The names of all runs, which are those of their containers.
+    pub fn run_names(&self) -> BTreeSet<String> {
+        self.runs().into_iter().map(|run| run.run).collect()
     }
 
     /// Whether the task will not run any more.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tepui_isolation::ProcessIdentity;
 use tepui_protocol::{
-    FrameworkId, TaskId,
+    FrameworkId, Resources, TaskId,
     messages::{agent, executor},
 };
 use tepui_runtime::AnyPid;
@@ -33,6 +33,8 @@ pub enum Effect {
     },
     /// Start an executor; answered by `on_launched`, later by `on_executor_ended`.
     Launch(ExecutorLaunch),
+    /// A framework's own executor may use other resources from now on.
+    Resize(ExecutorRun, Resources),
     /// Kill all processes of a run; answered by `on_killed`.
     Kill(ExecutorRun, Option<ProcessIdentity>),
     /// See whether a process still runs; answered by `on_probed`.

@@ -3,12 +3,15 @@
 
 mod system;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
-use tepui_isolation::{Ended, Piece, ProcessIdentity};
-use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId};
+use tepui_isolation::{Outcome, Piece, ProcessIdentity, Usage};
+use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId, Resources};
 
 pub use system::SystemLauncher;
 
@@ -34,6 +37,11 @@ pub struct ExecutorLaunch {
     pub environment: BTreeMap<String, String>,
     /// Its sandbox, to be made.
     pub sandbox: PathBuf,
+    /// Whom its tasks run as, and it itself if it is the framework's own; the agent's default where
+    /// absent.
+    pub user: Option<String>,
+    /// What it and its tasks may use.
+    pub resources: Resources,
 }
 
 /// An executor that runs.
@@ -41,7 +49,7 @@ pub struct Launched {
     /// Its process.
     pub process: ProcessIdentity,
     /// Resolves when the process has ended.
-    pub ended: LocalBoxFuture<'static, Ended>,
+    pub ended: LocalBoxFuture<'static, Outcome>,
 }
 
 /// Starts, finds and kills executors, and reads their sandboxes.
@@ -60,6 +68,18 @@ pub trait Launcher: Send + 'static {
         run: &ExecutorRun,
         process: Option<ProcessIdentity>,
     ) -> LocalBoxFuture<'static, Result<(), String>>;
+
+    /// A framework's own executor and its tasks may use other resources from now on.
+    fn resize(&mut self, _run: &ExecutorRun, _resources: &Resources) {}
+
+    /// Removes what is left of runs that are not among `known`: those that an earlier life of the
+    /// agent did not get to end.
+    fn recover(&mut self, _known: BTreeSet<String>) {}
+
+    /// What runs have used, in the order of `runs`.
+    fn usage(&self, runs: Vec<(ExecutorRun, PathBuf)>) -> LocalBoxFuture<'static, Vec<Usage>> {
+        Box::pin(async move { vec![Usage::default(); runs.len()] })
+    }
 
     /// Whether exactly that process still runs.
     fn is_alive(&self, process: ProcessIdentity) -> bool;

@@ -1,9 +1,7 @@
 //! The actor around [`Executor`]: hands messages to it and carries its effects out.
 
-use std::collections::VecDeque;
-
 use rand::rngs::StdRng;
-use tepui_isolation::Ended;
+use tepui_isolation::Outcome;
 use tepui_protocol::{TaskId, Timestamp, messages::executor};
 use tepui_runtime::prelude::*;
 
@@ -38,19 +36,17 @@ impl ExecutorActor {
         let Some(state) = &mut self.state else { return };
         let mut effects = Vec::new();
         event(state, Timestamp(ctx.now()), &mut effects);
-        let mut waiting = VecDeque::from(effects);
-        while let Some(effect) = waiting.pop_front() {
-            waiting.extend(self.carry_out(effect, ctx));
+        for effect in effects {
+            self.carry_out(effect, ctx);
         }
     }
 
-    /// Returns the effects that come of it at once.
-    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) -> Vec<Effect> {
+    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::Register(agent, message) => tell(&agent, message),
             Effect::Update(agent, message) => tell(&agent, message),
             Effect::Monitor(pid) => ctx.monitor(&pid),
-            Effect::Start(start) => return self.start_process(&start, ctx),
+            Effect::Start(start) => self.start_process(&start, ctx),
             Effect::Signal(task, signal) => self.processes.signal(&task, signal),
             Effect::Timer { after, timer } => {
                 ctx.run_later(after, move |actor, ctx| {
@@ -62,31 +58,39 @@ impl ExecutorActor {
                 ctx.stop();
             }
         }
-        Vec::new()
     }
 
-    fn start_process(&mut self, start: &StartProcess, ctx: &mut Context<Self>) -> Vec<Effect> {
-        let started = self.processes.start(start).map(|started| {
-            tracing::info!(task = %start.task_id, os_pid = started.os_pid, "task runs");
-            self.await_end(start.task_id.clone(), started.ended, ctx);
-        });
-        let (mut out, now) = (Vec::new(), Timestamp(ctx.now()));
-        if let Some(state) = &mut self.state {
-            state.on_started(now, &start.task_id, started, &mut out);
-        }
-        out
+    fn start_process(&mut self, start: &StartProcess, ctx: &mut Context<Self>) {
+        let task = start.task_id.clone();
+        let starting = self.processes.start(start).into_actor(self);
+        ctx.spawn(starting.map(move |started, actor, ctx| {
+            let ended = started.map(|started| {
+                tracing::info!(%task, os_pid = started.os_pid, "task runs");
+                started.ended
+            });
+            let (started, ended) = match ended {
+                Ok(ended) => (Ok(()), Some(ended)),
+                Err(problem) => (Err(problem), None),
+            };
+            actor.apply(ctx, |state, now, out| {
+                state.on_started(now, &task, started, out)
+            });
+            if let Some(ended) = ended {
+                actor.await_end(task, ended, ctx);
+            }
+        }));
     }
 
     fn await_end(
         &self,
         task: TaskId,
-        ended: impl Future<Output = Ended> + 'static,
+        ended: impl Future<Output = Outcome> + 'static,
         ctx: &mut Context<Self>,
     ) {
-        ctx.spawn(ended.into_actor(self).map(move |ended, actor, ctx| {
-            tracing::info!(%task, %ended, "task ended");
+        ctx.spawn(ended.into_actor(self).map(move |outcome, actor, ctx| {
+            tracing::info!(%task, ended = %outcome.ended, "task ended");
             actor.apply(ctx, |state, now, out| {
-                state.on_ended(now, &task, ended, out)
+                state.on_ended(now, &task, outcome, out)
             });
         }));
     }

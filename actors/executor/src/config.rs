@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tepui_isolation::IsolationConfig;
 use tepui_protocol::messages::environment::{self, ExecutorPlace, InvalidPlace};
 use tepui_runtime::{NodeAddr, Secret};
 
@@ -16,6 +17,10 @@ pub struct ExecutorConfig {
     pub listen: NodeAddr,
     /// What it and the agent prove to each other to know, where the agent has a door.
     pub secret: Option<Secret>,
+    /// How tasks are kept from each other; not at all where absent.
+    pub isolation: Option<IsolationConfig>,
+    /// Whom tasks run as; the agent's default where absent.
+    pub task_user: Option<String>,
     /// The time from a registration to the next attempt; doubles up to `register_backoff_max`.
     pub register_backoff: Duration,
     /// The longest time between attempts.
@@ -32,6 +37,8 @@ impl ExecutorConfig {
             inherited: BTreeMap::new(),
             listen: NodeAddr::new("127.0.0.1", 0),
             secret: None,
+            isolation: None,
+            task_user: None,
             register_backoff: Duration::from_millis(250),
             register_backoff_max: Duration::from_secs(5),
             resend_after: Duration::from_secs(10),
@@ -49,6 +56,16 @@ impl ExecutorConfig {
         let texts = all.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let inherited = texts.filter(|(name, _)| !is_internal(name)).collect();
         let mut config = Self::new(place);
+        let isolation = std::env::var(environment::ISOLATION).ok();
+        let read = |text: String| {
+            IsolationConfig::from_text(&text).map_err(|problem| InvalidPlace::Invalid {
+                name: environment::ISOLATION,
+                value: text,
+                problem,
+            })
+        };
+        config.isolation = isolation.map(read).transpose()?;
+        config.task_user = std::env::var(environment::TASK_USER).ok();
         if secret.is_some() {
             config.listen = NodeAddr::door(0);
         }

@@ -27,5 +27,5 @@ pub mod state;
 
 pub use actor::ExecutorActor;
 pub use config::ExecutorConfig;
-pub use processes::{Processes, StartProcess, Started, SystemProcesses};
+pub use processes::{Containers, Processes, StartProcess, Started, SystemProcesses};
 pub use run::{RunError, run};

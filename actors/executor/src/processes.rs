@@ -6,10 +6,10 @@ mod system;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use futures_util::future::LocalBoxFuture;
-use tepui_isolation::{Ended, Signal};
-use tepui_protocol::{CommandInfo, TaskId};
+use tepui_isolation::{Outcome, Signal};
+use tepui_protocol::{CommandInfo, Resources, TaskId};
 
-pub use system::SystemProcesses;
+pub use system::{Containers, SystemProcesses};
 
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct StartProcess {
     pub environment: BTreeMap<String, String>,
     /// Where it runs and writes `stdout` and `stderr`.
     pub sandbox: PathBuf,
+    /// What it may use.
+    pub resources: Resources,
 }
 
 /// A process that was started.
@@ -29,17 +31,16 @@ pub struct Started {
     /// Its number.
     pub os_pid: u32,
     /// Resolves when it has ended and nothing of it is left.
-    pub ended: LocalBoxFuture<'static, Ended>,
+    pub ended: LocalBoxFuture<'static, Outcome>,
 }
 
 /// Starts and signals the processes of tasks.
 pub trait Processes: Send + 'static {
-    /// Starts a process.
-    ///
-    /// # Errors
-    /// A text for people that names the command and what is wrong with it.
-    fn start(&mut self, start: &StartProcess) -> Result<Started, String>;
+    /// Starts a process. Resolves when it runs, or to a text for people that names the command and
+    /// what is wrong with it.
+    fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>>;
 
-    /// Signals the process of `task` and all of its group; nothing happens if it has ended.
+    /// Signals the process of `task` and all of its group; nothing happens if it does not run yet or
+    /// has ended.
     fn signal(&mut self, task: &TaskId, signal: Signal);
 }

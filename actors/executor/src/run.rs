@@ -1,8 +1,11 @@
 //! The process `tepui executor`: a node with one actor on it, until that ends.
 
+use std::sync::Arc;
+
+use tepui_isolation::{Containerizer, container::ConfigError, launch::Program};
 use tepui_runtime::{ExitReason, Node, NodeAddr, SpawnError, node::StartError};
 
-use crate::{ExecutorActor, ExecutorConfig, SystemProcesses, actor::NAME};
+use crate::{Containers, ExecutorActor, ExecutorConfig, SystemProcesses, actor::NAME};
 
 /// Why an executor did not run, or ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,9 @@ pub enum RunError {
         #[source]
         source: StartError,
     },
+    /// Its tasks cannot be isolated as its agent wishes.
+    #[error("cannot isolate tasks")]
+    Isolation(#[from] ConfigError),
     /// Its actor did not start.
     #[error("cannot start the executor's actor")]
     Spawn(#[from] SpawnError),
@@ -43,8 +49,9 @@ pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
         .await
         .map_err(|source| RunError::Listen { addr, source })?;
     let rng = node.rng();
+    let processes = processes(&config)?;
     let pid = node.spawn_with(NAME, move || {
-        ExecutorActor::new(config, rng, Box::new(SystemProcesses::owning_descendants()))
+        ExecutorActor::new(config, rng, Box::new(processes))
     })?;
     let exited = node.monitor(pid.as_any()).await;
     node.shutdown().await;
@@ -52,4 +59,17 @@ pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
         ExitReason::Stopped => Ok(()),
         reason => Err(RunError::Ended { reason }),
     }
+}
+
+fn processes(config: &ExecutorConfig) -> Result<SystemProcesses, ConfigError> {
+    let processes = SystemProcesses::owning_descendants();
+    let Some(isolation) = config.isolation.clone() else {
+        return Ok(processes);
+    };
+    let (containerizer, _) = Containerizer::new(isolation, Program::this())?;
+    Ok(processes.contained(Containers {
+        containerizer: Arc::new(containerizer),
+        name: config.place.run.clone(),
+        user: config.task_user.clone(),
+    }))
 }

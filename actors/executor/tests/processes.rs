@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use tepui_executor::{Processes, StartProcess, Started, SystemProcesses};
 use tepui_isolation::{Ended, Signal};
-use tepui_protocol::{CommandInfo, TaskId};
+use tepui_protocol::{CommandInfo, Resources, TaskId};
 use tokio::runtime::{Builder, Runtime};
 
 fn runtime() -> Runtime {
@@ -20,15 +20,14 @@ fn start(command: CommandInfo, sandbox: &Path) -> StartProcess {
         command,
         environment: BTreeMap::from([path]),
         sandbox: sandbox.to_owned(),
+        resources: Resources::new(),
     }
 }
 
 fn run(command: CommandInfo) -> (Ended, String, String) {
     let dir = tempfile::tempdir().unwrap();
-    let started = SystemProcesses::new()
-        .start(&start(command, dir.path()))
-        .unwrap();
-    let ended = runtime().block_on(started.ended);
+    let starting = SystemProcesses::new().start(&start(command, dir.path()));
+    let ended = runtime().block_on(async { starting.await.unwrap().ended.await.ended });
     let read = |name| fs::read_to_string(dir.path().join(name)).unwrap();
     (ended, read("stdout"), read("stderr"))
 }
@@ -74,10 +73,8 @@ fn a_command_that_does_not_exist_is_named() {
         shell: false,
         ..CommandInfo::default()
     };
-    let refused = SystemProcesses::new()
-        .start(&start(command, dir.path()))
-        .err()
-        .unwrap();
+    let starting = SystemProcesses::new().start(&start(command, dir.path()));
+    let refused = runtime().block_on(starting).err().unwrap();
     assert!(
         refused.starts_with("cannot start \"no-such-program\": No such file"),
         "{refused}"
@@ -96,9 +93,8 @@ fn running(line: &str, dir: &Path) -> (SystemProcesses, Started) {
         .unwrap();
     assert!(made.success());
     let mut processes = SystemProcesses::new();
-    let started = processes
-        .start(&start(CommandInfo::shell(line), dir))
-        .unwrap();
+    let starting = processes.start(&start(CommandInfo::shell(line), dir));
+    let started = runtime().block_on(starting).ok().unwrap();
     assert_eq!(fs::read_to_string(pipe).unwrap(), "up\n");
     (processes, started)
 }
@@ -110,7 +106,7 @@ fn term_ends_a_command_and_kill_ends_one_that_ignores_it() {
     let (mut processes, started) = running("echo up > up; sleep 1000", dir.path());
     processes.signal(&task, Signal::Terminate);
     assert_eq!(
-        runtime().block_on(started.ended),
+        runtime().block_on(started.ended).ended,
         Ended::Signalled { signal: 15 }
     );
 
@@ -131,7 +127,7 @@ fn term_ends_a_command_and_kill_ends_one_that_ignores_it() {
     );
     processes.signal(&task, Signal::Kill);
     assert_eq!(
-        runtime().block_on(started.ended),
+        runtime().block_on(started.ended).ended,
         Ended::Signalled { signal: 9 }
     );
 }

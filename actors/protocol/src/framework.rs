@@ -36,7 +36,7 @@ pub struct FrameworkInfo {
     pub id: Option<FrameworkId>,
     /// For people.
     pub name: String,
-    /// The user that its tasks run as; empty for the agent's own.
+    /// The user that its tasks run as; empty for the one that their agent takes then.
     #[serde(default)]
     pub user: String,
     /// The roles it takes offers in; at least one.

@@ -2,7 +2,7 @@
 //!
 //! Tasks are over only when no process of the run is left, so that what they used is free.
 
-use tepui_isolation::Ended;
+use tepui_isolation::{Ended, Limitation, LimitationKind};
 use tepui_protocol::{
     Reason, TaskId, TaskState, Timestamp,
     messages::{agent, executor},
@@ -58,6 +58,20 @@ impl Agent {
             self.remove_executor(now, run, out);
         }
         self.check();
+    }
+
+    /// A framework's own executor went beyond what it and its tasks have, and was ended for that.
+    pub fn on_limited(&mut self, run: &ExecutorRun, limitation: Limitation) {
+        if let Some(executor) = self.executor_mut(run) {
+            executor.judge(Verdict {
+                state: TaskState::Failed,
+                reason: match limitation.kind {
+                    LimitationKind::Memory => Reason::ContainerLimitationMemory,
+                    LimitationKind::Disk => Reason::ContainerLimitationDisk,
+                },
+                message: limitation.message,
+            });
+        }
     }
 
     /// Nothing is left of a run's processes.

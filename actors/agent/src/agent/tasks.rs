@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tepui_protocol::{
-    Capability, ExecutorId, FrameworkId, FrameworkInfo, Reason, TaskId, TaskInfo, TaskState,
-    Timestamp,
+    Capability, ExecutorId, FrameworkId, FrameworkInfo, Reason, Resources, TaskId, TaskInfo,
+    TaskState, Timestamp,
     messages::{
         agent,
         environment::{self as names, ExecutorPlace},
@@ -232,12 +232,39 @@ impl Agent {
         if let Some(door) = &self.config.door {
             environment.insert(names::SECRET.to_owned(), door.secret.to_text());
         }
+        let user = Some(framework.info.user.clone()).filter(|user| !user.is_empty());
         Some(ExecutorLaunch {
             run: run.clone(),
             command,
             environment,
             sandbox,
+            user,
+            resources: self.resources_of(run),
         })
+    }
+
+    /// What a run may use: what its executor has, and its live tasks.
+    pub(super) fn resources_of(&self, run: &ExecutorRun) -> Resources {
+        let info = self
+            .executor(run)
+            .and_then(|executor| executor.info.as_ref());
+        let own = info.map(|info| info.resources.clone()).unwrap_or_default();
+        let framework = self.frameworks.get(&run.framework_id);
+        let tasks = self.live_tasks(run).into_iter().filter_map(|task_id| {
+            let entry = framework?.tasks.get(&task_id)?;
+            Some(entry.info.resources.clone())
+        });
+        tasks.fold(own, |sum, resources| sum + resources)
+    }
+
+    /// Tells what a framework's own executor may use, after a task came or went.
+    pub(super) fn resize(&self, run: &ExecutorRun, out: &mut Out) {
+        let is_own = self.executor(run).is_some_and(|executor| {
+            executor.info.is_some() && !executor.launching && executor.ended.is_none()
+        });
+        if is_own {
+            out.push(Effect::Resize(run.clone(), self.resources_of(run)));
+        }
     }
 
     pub(super) fn persist_executor(&self, run: &ExecutorRun, out: &mut Out) {
@@ -276,6 +303,16 @@ impl Agent {
             .map(|(id, entry)| (entry.order, id.clone()))
             .collect();
         waiting.sort();
+        if !waiting.is_empty() {
+            let (framework_id, executor_id) = (id.clone(), executor_id.clone());
+            let run = executor.run.clone();
+            let run = ExecutorRun {
+                framework_id,
+                executor_id,
+                run,
+            };
+            self.resize(&run, out);
+        }
         for (_, task_id) in waiting {
             self.send_task(id, &task_id, &pid, out);
         }

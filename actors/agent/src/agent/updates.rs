@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     effects::{Effect, Timer, ToExecutor, ToMaster},
+    launcher::ExecutorRun,
     records,
 };
 
@@ -91,11 +92,24 @@ impl Agent {
 
     /// Makes an update durable and sends it, if it is the task's turn.
     fn accept(&mut self, key: Key, status: TaskStatus, out: &mut Out) {
+        let is_end = status.state.is_terminal();
         let stream = self.streams.entry(key.clone()).or_default();
         if stream.push(status) == Incoming::Fresh {
             self.persist_stream(&key, out);
             self.send_next(&key, out);
+            if let Some(run) = self.run_of(&key).filter(|_| is_end) {
+                self.resize(&run, out);
+            }
         }
+    }
+
+    fn run_of(&self, (framework_id, task_id): &Key) -> Option<ExecutorRun> {
+        let entry = self.frameworks.get(framework_id)?.tasks.get(task_id)?;
+        Some(ExecutorRun {
+            framework_id: framework_id.clone(),
+            executor_id: entry.executor_id.clone(),
+            run: entry.run.clone()?,
+        })
     }
 
     /// The connection to the master is there: sends what waits.

@@ -1,23 +1,31 @@
 //! Executors as processes of the operating system: a group each, watched by a thread.
 //!
-//! An executor's group is its own, so that it lives on when the agent ends. Blocking calls are made
+//! The built-in executor runs outside of the container that it gives its task, and is told how to
+//! make that; a framework's own executor is in one container with its tasks. Either has the name of
+//! the run. An executor's group is its own, so that it lives on when the agent ends. Blocking calls are made
 //! on threads of their own and never on the agent's.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{
-    Ended, LaunchSpec, Piece, ProcessIdentity, Signal,
+    Container, Containerizer, Ended, LaunchSpec, Piece, ProcessIdentity, Signal, Usage,
     process::{chain, family},
     sandbox,
 };
-use tepui_protocol::messages::environment as names;
+use tepui_protocol::{Resources, messages::environment as names};
 use tokio::sync::oneshot;
 
 use super::{ExecutorLaunch, ExecutorRun, Launched, Launcher};
 
-/// A watching thread only waits; it needs next to no stack.
-const WATCHER_STACK: usize = 128 * 1024;
+/// A thread makes launch plans and waits; it needs little stack.
+const WATCHER_STACK: usize = 256 * 1024;
+/// Variables of the agent that an isolated task gets.
+const PASSED_ON: &[&str] = &["LANG", "LANGUAGE", "PATH", "TZ"];
 /// Where the built-in executor writes what it has to say itself; the task has `stdout`, `stderr`.
 const EXECUTOR_LOG: &str = "executor.log";
 
@@ -27,6 +35,7 @@ pub struct SystemLauncher {
     program: PathBuf,
     arguments: Vec<String>,
     inherited: BTreeMap<String, String>,
+    containers: Option<Arc<Containerizer>>,
 }
 
 impl SystemLauncher {
@@ -41,7 +50,14 @@ impl SystemLauncher {
             program,
             arguments: vec!["executor".to_owned()],
             inherited,
+            containers: None,
         }
+    }
+
+    /// The same with tasks and frameworks' executors in containers.
+    pub fn contained(self, containerizer: Containerizer) -> Self {
+        let containers = Some(Arc::new(containerizer));
+        Self { containers, ..self }
     }
 
     /// Runs this very program again, with the argument `executor`.
@@ -57,11 +73,31 @@ impl SystemLauncher {
         Self { arguments, ..self }
     }
 
-    fn spec(&self, launch: &ExecutorLaunch) -> LaunchSpec {
+    /// What executors, and through them tasks, inherit of the agent's environment: all of it without
+    /// isolation; with it, what may hold secrets stays with the agent.
+    fn environment(&self) -> BTreeMap<String, String> {
+        let is_isolated = self
+            .containers
+            .as_ref()
+            .is_some_and(|c| !c.names().is_empty());
         let mut environment = self.inherited.clone();
+        environment.retain(|name, _| {
+            !is_isolated || PASSED_ON.contains(&name.as_str()) || name.starts_with("LC_")
+        });
+        environment
+    }
+
+    fn spec(&self, launch: &ExecutorLaunch) -> LaunchSpec {
+        let mut environment = self.environment();
         let sandbox = launch.sandbox.clone();
         let Some(command) = &launch.command else {
             environment.extend(launch.environment.clone());
+            if let Some(containers) = &self.containers {
+                let text = containers.config().to_text();
+                environment.insert(names::ISOLATION.to_owned(), text);
+                let user = launch.user.clone();
+                environment.extend(user.map(|user| (names::TASK_USER.to_owned(), user)));
+            }
             let program = self.program.display().to_string();
             let mut spec = LaunchSpec::new(program, self.arguments.clone(), environment, sandbox);
             spec.outputs = [EXECUTOR_LOG.to_owned(), EXECUTOR_LOG.to_owned()];
@@ -79,18 +115,34 @@ impl Launcher for SystemLauncher {
         launch: ExecutorLaunch,
     ) -> LocalBoxFuture<'static, Result<Launched, String>> {
         let spec = self.spec(&launch);
+        let containers = self.containers.clone();
+        let name = launch.run.run.clone();
+        let own = launch.command.is_some().then(|| Container {
+            user: launch.user.clone(),
+            ..Container::new(name.clone(), launch.sandbox.clone(), &launch.resources)
+        });
         let (started, is_started) = oneshot::channel();
         let (over, is_over) = oneshot::channel();
         let spawned = thread("executor", move || {
             let launched = sandbox::make(&spec.sandbox)
                 .map_err(|error| chain(&error))
-                .and_then(|()| spec.launch().map_err(|error| chain(&error)));
+                .and_then(|()| {
+                    let launched = match (&containers, &own) {
+                        (Some(containers), Some(container)) => containers.launch(container, &spec),
+                        _ => spec.launch(),
+                    };
+                    launched.map_err(|error| chain(&error))
+                });
             match launched {
                 Err(problem) => drop(started.send(Err(problem))),
                 Ok(launched) => {
                     // The agent may be gone by now; the executor is watched all the same.
                     let _ = started.send(Ok(launched.identity()));
-                    let _ = over.send(launched.wait().unwrap_or(Ended::Unseen));
+                    let outcome = launched.wait().unwrap_or(Ended::Unseen.into());
+                    if let Some(problem) = containers.and_then(|c| c.destroy(&name).err()) {
+                        tracing::warn!(problem, "container not removed");
+                    }
+                    let _ = over.send(outcome);
                 }
             }
         });
@@ -99,7 +151,7 @@ impl Launcher for SystemLauncher {
             let process = is_started
                 .await
                 .unwrap_or_else(|_| Err("launching stopped".into()))?;
-            let ended = Box::pin(async { is_over.await.unwrap_or(Ended::Unseen) });
+            let ended = Box::pin(async { is_over.await.unwrap_or(Ended::Unseen.into()) });
             Ok(Launched { process, ended })
         })
     }
@@ -110,13 +162,66 @@ impl Launcher for SystemLauncher {
         process: Option<ProcessIdentity>,
     ) -> LocalBoxFuture<'static, Result<(), String>> {
         let mark = run.run.clone();
+        let containers = self.containers.clone();
         on_thread("kill", move || {
             if let Some(process) = process {
                 // That it has ended is fine.
                 let _ = process.signal_group(Signal::Kill);
             }
-            family::kill_marked(names::RUN, &mark).map_err(|error| chain(&error))
+            let destroyed = containers.map_or(Ok(()), |containers| containers.destroy(&mark));
+            let killed = family::kill_marked(names::RUN, &mark).map_err(|error| chain(&error));
+            killed.and(destroyed)
         })
+    }
+
+    fn resize(&mut self, run: &ExecutorRun, resources: &Resources) {
+        let Some(containers) = self.containers.clone() else {
+            return;
+        };
+        let container = Container::new(run.run.clone(), PathBuf::new(), resources);
+        let resized = thread("resize", move || {
+            if let Err(error) = containers.update(&container) {
+                tracing::warn!(
+                    name = container.name,
+                    problem = chain(&error),
+                    "not resized"
+                );
+            }
+        });
+        if let Err(problem) = resized {
+            tracing::warn!(problem, "not resized");
+        }
+    }
+
+    fn recover(&mut self, known: BTreeSet<String>) {
+        let Some(containers) = self.containers.clone() else {
+            return;
+        };
+        let recovered = thread("recover", move || {
+            for orphan in containers.orphans(&known) {
+                tracing::info!(container = orphan, "orphan found; removing it");
+                if let Err(problem) = containers.destroy(&orphan) {
+                    tracing::warn!(container = orphan, problem, "orphan not removed");
+                }
+            }
+        });
+        if let Err(problem) = recovered {
+            tracing::warn!(problem, "orphans not looked for");
+        }
+    }
+
+    fn usage(&self, runs: Vec<(ExecutorRun, PathBuf)>) -> LocalBoxFuture<'static, Vec<Usage>> {
+        let Some(containers) = self.containers.clone() else {
+            return Box::pin(async move { vec![Usage::default(); runs.len()] });
+        };
+        let count = runs.len();
+        let read = on_thread("usage", move || {
+            let read = runs.into_iter().map(|(run, sandbox)| {
+                containers.usage(&Container::new(run.run, sandbox, &Resources::new()))
+            });
+            Ok(read.collect())
+        });
+        Box::pin(async move { read.await.unwrap_or(vec![Usage::default(); count]) })
     }
 
     fn is_alive(&self, process: ProcessIdentity) -> bool {

@@ -47,17 +47,18 @@ struct ScriptedProcesses {
 }
 
 impl Processes for ScriptedProcesses {
-    fn start(&mut self, start: &StartProcess) -> Result<Started, String> {
+    fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>> {
         let (sender, signalled) = oneshot::channel();
         self.signals.insert(start.task_id.clone(), sender);
         let lasts = self.script.lasts;
         let ended = Box::pin(async move {
-            match tokio::time::timeout(lasts, signalled).await {
+            let ended = match tokio::time::timeout(lasts, signalled).await {
                 Ok(signalled) => signalled.unwrap_or(Ended::Unseen),
                 Err(_) => Ended::Exited { code: 0 },
-            }
+            };
+            ended.into()
         });
-        Ok(Started { os_pid: 1, ended })
+        Box::pin(async move { Ok(Started { os_pid: 1, ended }) })
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {
@@ -133,7 +134,7 @@ impl Launcher for ScriptedLauncher {
                 let _ = node.monitor(executor.as_any()).await;
                 lock(&machine).executors.remove(&pid);
                 node.shutdown().await;
-                Ended::Unseen
+                Ended::Unseen.into()
             });
             Ok(Launched {
                 process: ProcessIdentity { pid, start_time: 0 },

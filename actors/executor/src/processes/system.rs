@@ -1,15 +1,17 @@
-//! Processes of the operating system: one group each, watched by a thread.
+//! Processes of the operating system: one group each, in a container where the agent wants that,
+//! started and watched by a thread.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{
-    Ended, LaunchSpec, Launched, ProcessIdentity, Signal,
+    Container, Containerizer, Ended, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal,
     process::{chain, family},
 };
 use tepui_protocol::TaskId;
@@ -17,15 +19,30 @@ use tokio::sync::oneshot;
 
 use super::{Processes, StartProcess, Started};
 
-/// A watching thread only waits; it needs next to no stack.
-const WATCHER_STACK: usize = 128 * 1024;
+/// The thread makes launch plans and waits; it needs little stack.
+const WATCHER_STACK: usize = 256 * 1024;
 
 /// Real processes, through `tepui-isolation`.
 #[derive(Debug, Default)]
 pub struct SystemProcesses {
-    groups: BTreeMap<TaskId, ProcessIdentity>,
+    groups: Groups,
     live: Arc<AtomicUsize>,
     owns_descendants: bool,
+    containers: Option<Containers>,
+}
+
+/// The process groups of tasks that run.
+type Groups = Arc<Mutex<BTreeMap<TaskId, ProcessIdentity>>>;
+
+/// In what containers an executor runs its tasks.
+#[derive(Clone, Debug)]
+pub struct Containers {
+    /// Launches them.
+    pub containerizer: Arc<Containerizer>,
+    /// Their name: that of the executor's run, which has one task at a time.
+    pub name: String,
+    /// Whom tasks run as; the agent's default where absent.
+    pub user: Option<String>,
 }
 
 impl SystemProcesses {
@@ -45,55 +62,107 @@ impl SystemProcesses {
         }
     }
 
-    fn watch(&self, launched: Launched) -> Result<oneshot::Receiver<Ended>, std::io::Error> {
-        let (sender, receiver) = oneshot::channel();
-        let (live, owns_descendants) = (self.live.clone(), self.owns_descendants);
-        live.fetch_add(1, Ordering::AcqRel);
-        let watch = move || {
-            let ended = launched.wait().unwrap_or(Ended::Unseen);
-            if live.fetch_sub(1, Ordering::AcqRel) == 1 && owns_descendants {
-                // Survivors belong to another user or hang in the kernel; the agent looks again.
-                let _ = family::kill_descendants();
-            }
-            let _ = sender.send(ended);
+    /// The same in containers.
+    pub fn contained(self, containers: Containers) -> Self {
+        let containers = Some(containers);
+        Self { containers, ..self }
+    }
+
+    fn groups(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskId, ProcessIdentity>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the thread of a process does.
+struct Watch {
+    containers: Option<(Containers, Container)>,
+    live: Arc<AtomicUsize>,
+    owns_descendants: bool,
+}
+
+impl Watch {
+    fn launch(&self, spec: &LaunchSpec) -> Result<Launched, String> {
+        let launched = match &self.containers {
+            Some((containers, container)) => containers.containerizer.launch(container, spec),
+            None => spec.launch(),
         };
-        let thread = std::thread::Builder::new().name("watch".to_owned());
-        thread
-            .stack_size(WATCHER_STACK)
-            .spawn(watch)
-            .map(|_| receiver)
+        launched.map_err(|error| chain(&error))
+    }
+
+    /// Waits for the end, and sees to it that nothing is left.
+    fn finish(&self, launched: Launched) -> Outcome {
+        let outcome = launched.wait().unwrap_or(Ended::Unseen.into());
+        if let Some((containers, container)) = &self.containers
+            && let Err(problem) = containers.containerizer.destroy(&container.name)
+        {
+            tracing::warn!(problem, "container not removed");
+        }
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 && self.owns_descendants {
+            // Survivors belong to another user or hang in the kernel; the agent looks again.
+            let _ = family::kill_descendants();
+        }
+        outcome
     }
 }
 
 impl Processes for SystemProcesses {
-    fn start(&mut self, start: &StartProcess) -> Result<Started, String> {
-        let launched = spec(start).launch().map_err(|error| chain(&error))?;
-        let identity = launched.identity();
-        let ended = self.watch(launched).map_err(|error| {
-            let _ = identity.signal_group(Signal::Kill);
-            format!("cannot watch process {}: {error}", identity.pid)
-        })?;
-        self.groups.insert(start.task_id.clone(), identity);
-        let ended = Box::pin(async move { ended.await.unwrap_or(Ended::Unseen) });
-        Ok(Started {
-            os_pid: identity.pid,
-            ended,
+    fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>> {
+        let spec = LaunchSpec::command(
+            &start.command,
+            start.environment.clone(),
+            start.sandbox.clone(),
+        );
+        let watch = Watch {
+            containers: self.containers.clone().map(|containers| {
+                let name = containers.name.clone();
+                let container = Container {
+                    user: containers.user.clone(),
+                    ..Container::new(name, start.sandbox.clone(), &start.resources)
+                };
+                (containers, container)
+            }),
+            live: self.live.clone(),
+            owns_descendants: self.owns_descendants,
+        };
+        let (started, is_started) = oneshot::channel();
+        let (over, is_over) = oneshot::channel();
+        let (groups, task) = (self.groups.clone(), start.task_id.clone());
+        let work = move || {
+            watch.live.fetch_add(1, Ordering::AcqRel);
+            match watch.launch(&spec) {
+                Ok(launched) => {
+                    let identity = launched.identity();
+                    let mut all = groups.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.insert(task, identity);
+                    drop(all);
+                    let _ = started.send(Ok(identity));
+                    let _ = over.send(watch.finish(launched));
+                }
+                Err(problem) => {
+                    watch.live.fetch_sub(1, Ordering::AcqRel);
+                    let _ = started.send(Err(problem));
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("watch".to_owned());
+        let spawned = thread.stack_size(WATCHER_STACK).spawn(work);
+        Box::pin(async move {
+            spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
+            let identity = is_started
+                .await
+                .unwrap_or_else(|_| Err("launching stopped".to_owned()))?;
+            Ok(Started {
+                os_pid: identity.pid,
+                ended: Box::pin(async { is_over.await.unwrap_or(Ended::Unseen.into()) }),
+            })
         })
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {
-        if let Some(group) = self.groups.get(task)
+        if let Some(group) = self.groups().get(task)
             && let Err(error) = group.signal_group(signal)
         {
             tracing::debug!(%task, %error, "signal not sent");
         }
     }
-}
-
-fn spec(start: &StartProcess) -> LaunchSpec {
-    LaunchSpec::command(
-        &start.command,
-        start.environment.clone(),
-        start.sandbox.clone(),
-    )
 }

@@ -1,6 +1,6 @@
 //! Tasks of an executor: launch, run, kill, end.
 
-use tepui_isolation::{Ended, Signal};
+use tepui_isolation::{Limitation, LimitationKind, Outcome, Signal};
 use tepui_protocol::{
     KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp, messages::executor,
 };
@@ -25,6 +25,7 @@ impl Executor {
             command,
             environment: environment::of_task(&self.config, &task),
             sandbox: self.config.place.sandbox.clone(),
+            resources: task.resources.clone(),
         });
         self.tasks.insert(
             id.clone(),
@@ -71,22 +72,27 @@ impl Executor {
                 let status = self.status(task_id, TaskState::Running, now);
                 self.update(status, out);
             }
-            // Killed before there was a process to signal.
+            // Killed before there was a process to signal: its grace begins now.
             (Phase::Killing, Ok(())) => {
+                let (after, kill) = (task.info.kill_policy.grace_period, task.kills);
+                let task_id = task_id.clone();
                 out.push(Effect::Signal(task_id.clone(), Signal::Terminate));
+                let timer = Timer::Kill { task_id, kill };
+                out.push(Effect::Timer { after, timer });
             }
             (Phase::Running | Phase::Ended, _) => {}
         }
     }
 
-    /// The process of a task has ended.
+    /// The process of a task has ended, by itself, by a signal or for a limit.
     pub fn on_ended(
         &mut self,
         now: Timestamp,
         task_id: &TaskId,
-        ended: Ended,
+        outcome: impl Into<Outcome>,
         out: &mut Vec<Effect>,
     ) {
+        let Outcome { ended, limitation } = outcome.into();
         let Some(task) = self
             .tasks
             .get(task_id)
@@ -97,6 +103,7 @@ impl Executor {
         let text = format!("command {ended}");
         let (state, why) = match task.phase {
             Phase::Killing => (TaskState::Killed, Some((None, text))),
+            _ if limitation.is_some() => (TaskState::Failed, limitation.map(limited)),
             _ if ended.is_success() => (TaskState::Finished, None),
             _ => (TaskState::Failed, Some((None, text))),
         };
@@ -180,4 +187,13 @@ impl Executor {
         self.update(status, out);
         self.stop_if_done(out);
     }
+}
+
+/// Why a task is over that went beyond what it has.
+fn limited(limitation: Limitation) -> (Option<Reason>, String) {
+    let reason = match limitation.kind {
+        LimitationKind::Memory => Reason::ContainerLimitationMemory,
+        LimitationKind::Disk => Reason::ContainerLimitationDisk,
+    };
+    (Some(reason), limitation.message)
 }

@@ -32,6 +32,12 @@ pub const MASTER: &str = "TEPUI_MASTER";
 /// environment of tasks.
 pub const SECRET: &str = "TEPUI_AGENT_SECRET";
 
+/// The isolation that the built-in executor gives its tasks, as JSON; they are processes of the
+/// executor's own kind where absent. Not in the environment of tasks.
+pub const ISOLATION: &str = "TEPUI_CONTAINERS";
+/// Whom tasks run as, where the framework says.
+pub const TASK_USER: &str = "TEPUI_CONTAINER_USER";
+
 /// Reads the secret from an environment, given as a function from name to value.
 ///
 /// # Errors

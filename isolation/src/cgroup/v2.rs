@@ -1,0 +1,245 @@
+//! Control groups of version 2: one hierarchy for all controllers.
+//!
+//! The base lies below the group of this process (a delegated one under systemd), or at the top
+//! when that is where the process is. Controllers are enabled from there down. A group with
+//! processes may not have groups below it with controllers, so that this works only where the
+//! process's own group may be left, or is the top.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cgroups_rs::{
+    MaxValue, cpu::CpuController, cpuset::CpuSetController, memory::MemController,
+    pid::PidController,
+};
+
+use super::{
+    Backend, CgroupError, Controller, Device, Usage, children, file, limit, make,
+    usage::{named, number},
+};
+use crate::process::family::await_end;
+
+const PERIOD_US: u64 = 100_000;
+
+/// Version 2.
+#[derive(Debug)]
+pub(super) struct Unified {
+    /// Where controllers are enabled from on.
+    top: PathBuf,
+    base: PathBuf,
+    controllers: BTreeSet<String>,
+}
+
+impl Unified {
+    pub(super) fn new(mount: &Path, own: &Path, base: &Path) -> Option<Self> {
+        let top = mount.join(own);
+        let text = fs::read_to_string(top.join("cgroup.controllers")).ok()?;
+        let controllers: BTreeSet<String> = text.split_whitespace().map(str::to_owned).collect();
+        let found = Self {
+            base: top.join(base),
+            top,
+            controllers,
+        };
+        found.enable().ok().map(|()| found)
+    }
+
+    /// Makes the base, with all controllers enabled on the way to it.
+    fn enable(&self) -> Result<(), CgroupError> {
+        file("make", &self.base, make(&self.base))?;
+        let below = self.base.strip_prefix(&self.top).unwrap_or(Path::new(""));
+        let mut directory = self.top.clone();
+        let mut levels = vec![directory.clone()];
+        for part in below.components() {
+            directory.push(part);
+            levels.push(directory.clone());
+        }
+        let enabled: Vec<String> = self.controllers.iter().map(|c| format!("+{c}")).collect();
+        for level in levels {
+            let control = level.join("cgroup.subtree_control");
+            file("write", &control, fs::write(&control, enabled.join(" ")))?;
+        }
+        Ok(())
+    }
+
+    fn group(&self, group: &str) -> PathBuf {
+        self.base.join(group)
+    }
+}
+
+/// The weight that stands for `shares` of version 1, in proportion from [2, 262144] to [1, 10000],
+/// as runc converts them.
+fn weight(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
+}
+
+impl Backend for Unified {
+    fn is_unified(&self) -> bool {
+        true
+    }
+
+    fn has(&self, controller: Controller) -> bool {
+        match controller {
+            Controller::Freezer => true,
+            other => self.controllers.contains(other.names()[1]),
+        }
+    }
+
+    fn directory(&self, group: &str, _: Controller) -> PathBuf {
+        self.group(group)
+    }
+
+    fn create(&self, group: &str, _: &BTreeSet<Controller>) -> Result<(), CgroupError> {
+        if !self.base.is_dir() {
+            self.enable()?;
+        }
+        let directory = self.group(group);
+        file("make", &directory, make(&directory))
+    }
+
+    fn entrances(&self, group: &str, _: &BTreeSet<Controller>) -> Vec<PathBuf> {
+        vec![self.group(group).join("cgroup.procs")]
+    }
+
+    fn set_cpu(&self, group: &str, milli_cpus: u64, hard: bool) -> Result<(), CgroupError> {
+        let directory = self.group(group);
+        let cpu = CpuController::new(directory.clone(), true);
+        let weight = weight(milli_cpus * 1024 / 1000);
+        limit(
+            format!("cpu.weight = {weight}"),
+            &directory,
+            cpu.set_shares(weight),
+        )?;
+        if !hard {
+            return Ok(());
+        }
+        let quota = i64::try_from(milli_cpus * PERIOD_US / 1000).unwrap_or(i64::MAX);
+        limit(
+            format!("cpu.max = {quota} {PERIOD_US}"),
+            &directory,
+            cpu.set_cfs_quota_and_period(Some(quota), Some(PERIOD_US)),
+        )
+    }
+
+    fn set_memory(&self, group: &str, bytes: u64) -> Result<(), CgroupError> {
+        let directory = self.group(group);
+        let memory = MemController::new(directory.clone(), true);
+        let value = i64::try_from(bytes).unwrap_or(i64::MAX);
+        limit(
+            format!("memory.max = {bytes}"),
+            &directory,
+            memory.set_limit(value),
+        )?;
+        // The limit is one of memory and swap together; here swap is counted apart.
+        if directory.join("memory.swap.max").exists() {
+            let no_swap = memory.set_memswap_limit(0);
+            limit("memory.swap.max = 0".to_owned(), &directory, no_swap)?;
+        }
+        Ok(())
+    }
+
+    fn set_pids(&self, group: &str, max: u64) -> Result<(), CgroupError> {
+        let directory = self.group(group);
+        let value = MaxValue::Value(i64::try_from(max).unwrap_or(i64::MAX));
+        let pids = PidController::new(directory.clone(), true);
+        limit(
+            format!("pids.max = {max}"),
+            &directory,
+            pids.set_pid_max(value),
+        )
+    }
+
+    fn set_cpuset(&self, group: &str, cpus: &str) -> Result<(), CgroupError> {
+        let directory = self.group(group);
+        let cpuset = CpuSetController::new(directory.clone(), true);
+        limit(
+            format!("cpuset.cpus = {cpus}"),
+            &directory,
+            cpuset.set_cpus(cpus),
+        )
+    }
+
+    fn set_devices(&self, group: &str, _: &[Device]) -> Result<(), CgroupError> {
+        // `has` says that this is not there; a task that got here must not run.
+        let path = self.group(group);
+        let absent = std::io::Error::from(std::io::ErrorKind::Unsupported);
+        file("set devices of", &path, Err(absent))
+    }
+
+    fn read_usage(&self, group: &str, controller: Controller, usage: &mut Usage) {
+        let directory = self.group(group);
+        let of = |name: &str| number(&directory.join(name));
+        match controller {
+            Controller::Cpu | Controller::Cpuacct => {
+                let stat = directory.join("cpu.stat");
+                [usage.cpu_us, usage.throttled_us] = named(&stat, ["usage_usec", "throttled_usec"]);
+            }
+            Controller::Memory => {
+                usage.memory = of("memory.current");
+                usage.memory_peak = of("memory.peak");
+                usage.memory_limit = of("memory.max");
+                let stat = directory.join("memory.stat");
+                [usage.memory_anonymous, usage.memory_cache] = named(&stat, ["anon", "file"]);
+                [usage.memory_kills] = named(&directory.join("memory.events"), ["oom_kill"]);
+            }
+            Controller::Pids => usage.pids = of("pids.current"),
+            Controller::Io => {
+                let text = fs::read_to_string(directory.join("io.stat")).unwrap_or_default();
+                usage.io_read = Some(transferred(&text, "rbytes="));
+                usage.io_written = Some(transferred(&text, "wbytes="));
+            }
+            Controller::Cpuset | Controller::Devices | Controller::Freezer => {}
+        }
+    }
+
+    fn destroy(&self, group: &str) -> Result<(), CgroupError> {
+        let directory = self.group(group);
+        if !directory.is_dir() {
+            return Ok(());
+        }
+        let control = directory.join("cgroup.kill");
+        file("write", &control, fs::write(&control, "1"))?;
+        let mut failed = None;
+        let removed = await_end(|| {
+            failed = fs::remove_dir(&directory).err();
+            failed.is_none() || !directory.exists()
+        });
+        // Fails while other groups are in it.
+        let _ = fs::remove_dir(&self.base);
+        match (removed, failed) {
+            (Err(_), Some(source)) => file("remove", &directory, Err(source)),
+            _ => Ok(()),
+        }
+    }
+
+    fn groups(&self) -> BTreeSet<String> {
+        children(&self.base)
+    }
+}
+
+/// The sum over all devices of words like `rbytes=4096`.
+fn transferred(text: &str, name: &str) -> u64 {
+    let words = text.split_whitespace().filter_map(|w| w.strip_prefix(name));
+    words.filter_map(|number| number.parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_those_of_runc() {
+        for (shares, expected) in [(2, 1), (512, 20), (1024, 39), (262_144, 10_000)] {
+            assert_eq!(weight(shares), expected, "{shares}");
+        }
+    }
+
+    #[test]
+    fn transfers_are_added_over_devices() {
+        let text = "8:0 rbytes=4096 wbytes=1 rios=1\n254:0 rbytes=4 wbytes=0 rios=1\n";
+        assert_eq!(transferred(text, "rbytes="), 4100);
+        assert_eq!(transferred(text, "wbytes="), 1);
+    }
+}

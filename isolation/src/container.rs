@@ -1,0 +1,204 @@
+//! Containers: a command that runs under the isolators that are configured.
+//!
+//! ```text
+//!  IsolationConfig --new()--> Containerizer --launch()--> Launched --wait()--> Outcome
+//!                                  |  prepare (each isolator adds to the plan), then the launcher
+//!                                  +-- usage(), update()     by name, from any process
+//!                                  +-- destroy(), orphans()  what is left is killed and removed
+//! ```
+//! Without any isolator a command is spawned as it is. `isolators.rs` lists what there is.
+
+mod config;
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use tepui_protocol::{Resources, Scalar};
+
+use crate::{
+    cgroup::{self, Usage},
+    isolators::{self, Core, Isolator, IsolatorError, Machine},
+    launch::{self, Plan, Program},
+    process::{LaunchError, LaunchSpec, Launched},
+};
+
+pub use config::{ConfigError, IsolationConfig, Off};
+
+/// What to isolate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Unlike that of any other container; a single file name.
+    pub name: String,
+    /// Its directory on the machine, which exists.
+    pub sandbox: PathBuf,
+    /// Whom it is to run as; the agent's default where absent.
+    pub user: Option<String>,
+    /// Processors, in thousandths.
+    pub milli_cpus: u64,
+    /// Memory, in bytes; no limit where absent.
+    pub memory: Option<u64>,
+    /// Disk, in bytes; no limit where absent.
+    pub disk: Option<u64>,
+}
+
+impl Container {
+    /// A container with what a task has; of what it has nothing, there is no limit.
+    pub fn new(name: String, sandbox: PathBuf, resources: &Resources) -> Self {
+        let milli = |amount: Scalar| u64::try_from(amount.milli()).unwrap_or_default();
+        let quantities = resources.quantities();
+        let mebibytes = |name| {
+            let milli = milli(quantities.get(name));
+            (milli > 0).then(|| milli * (1 << 20) / 1000)
+        };
+        Self {
+            name,
+            sandbox,
+            user: None,
+            milli_cpus: milli(quantities.get("cpus")),
+            memory: mebibytes("mem"),
+            disk: mebibytes("disk"),
+        }
+    }
+}
+
+/// Launches containers and looks after them.
+#[derive(Debug)]
+pub struct Containerizer {
+    config: IsolationConfig,
+    launcher: Program,
+    isolators: Vec<(&'static str, Box<dyn Isolator>)>,
+}
+
+impl Containerizer {
+    /// The isolators of `config`, and those that would be used where nothing is said but do not
+    /// work here, with the reason. The launcher is `launcher`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for an isolator that does not exist, or that is asked for and does not work.
+    pub fn new(
+        config: IsolationConfig,
+        launcher: Program,
+    ) -> Result<(Self, Vec<Off>), ConfigError> {
+        let machine = Machine {
+            cgroups: cgroup::detect(&config.cgroup_base()).map(Arc::from),
+        };
+        let (chosen, off) = config.choose(&machine)?;
+        let mut isolators: Vec<(&'static str, Box<dyn Isolator>)> = Vec::new();
+        let used = chosen.iter().flat_map(|(entry, _)| entry.controllers);
+        let controllers: BTreeSet<_> = used.copied().collect();
+        if let Some(cgroups) = machine.cgroups.filter(|_| !controllers.is_empty()) {
+            let controllers = controllers
+                .into_iter()
+                .filter(|c| cgroups.has(*c))
+                .collect();
+            isolators.push((
+                "cgroups",
+                Box::new(Core {
+                    cgroups,
+                    controllers,
+                }),
+            ));
+        }
+        let chosen = chosen.into_iter();
+        isolators.extend(chosen.map(|(entry, isolator)| (entry.name, isolator)));
+        let containerizer = Self {
+            config,
+            launcher,
+            isolators,
+        };
+        Ok((containerizer, off))
+    }
+
+    /// The configuration with which another process gets the same isolators.
+    pub fn config(&self) -> IsolationConfig {
+        let names = self.names().into_iter().map(str::to_owned).collect();
+        self.config.clone().with_isolators(names)
+    }
+
+    /// The names of the isolators in use.
+    pub fn names(&self) -> Vec<&'static str> {
+        let names = self.isolators.iter().map(|(name, _)| *name);
+        names.filter(|name| name.contains('/')).collect()
+    }
+
+    /// Starts a command in a container. Blocks until it runs, some milliseconds.
+    ///
+    /// # Errors
+    /// [`LaunchError`]; nothing is left of the container then.
+    pub fn launch(
+        &self,
+        container: &Container,
+        spec: &LaunchSpec,
+    ) -> Result<Launched, LaunchError> {
+        if self.isolators.is_empty() {
+            return spec.launch();
+        }
+        let launched = spec.open_outputs().and_then(|outputs| {
+            let plan = self.plan(container, spec)?;
+            launch::start(&self.launcher, &plan, outputs)
+        });
+        if launched.is_err() {
+            // The first problem is the one to tell; what is left is an orphan, and found later.
+            let _ = self.destroy(&container.name);
+        }
+        launched
+    }
+
+    fn plan(&self, container: &Container, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
+        let mut plan = Plan {
+            program: spec.program.clone(),
+            name: spec.name.clone(),
+            arguments: spec.arguments.clone(),
+            environment: spec.environment.clone(),
+            directory: spec.sandbox.clone(),
+            ..Plan::default()
+        };
+        for (name, isolator) in &self.isolators {
+            let prepared = isolator.prepare(container, &mut plan);
+            prepared.map_err(|source| LaunchError::Isolator {
+                name,
+                source: Box::new(source),
+            })?;
+        }
+        Ok(plan)
+    }
+
+    /// Sets the limits of a container anew.
+    ///
+    /// # Errors
+    /// The first isolator's that fails; those before it have done their part.
+    pub fn update(&self, container: &Container) -> Result<(), IsolatorError> {
+        let mut all = self.isolators.iter();
+        all.try_for_each(|(_, isolator)| isolator.update(container))
+    }
+
+    /// What a container has used.
+    pub fn usage(&self, container: &Container) -> Usage {
+        let mut usage = Usage::default();
+        for (_, isolator) in &self.isolators {
+            isolator.usage(container, &mut usage);
+        }
+        usage
+    }
+
+    /// Kills what runs in a container and removes what was made for it. Blocks for some
+    /// milliseconds, 2 s at most.
+    ///
+    /// # Errors
+    /// A text for people when something is left.
+    pub fn destroy(&self, name: &str) -> Result<(), String> {
+        let failed = self.isolators.iter().rev().filter_map(|(_, isolator)| {
+            let error = isolator.cleanup(name).err()?;
+            Some(isolators::text(&error))
+        });
+        match failed.collect::<Vec<_>>() {
+            failed if failed.is_empty() => Ok(()),
+            failed => Err(failed.join("; ")),
+        }
+    }
+
+    /// Containers that something is left of and that are not among `known`.
+    pub fn orphans(&self, known: &BTreeSet<String>) -> BTreeSet<String> {
+        let left = self.isolators.iter().flat_map(|(_, i)| i.left());
+        left.filter(|name| !known.contains(name)).collect()
+    }
+}

@@ -1,0 +1,46 @@
+//! `cgroups/devices`: no devices but those that harm nobody. With version 1 of control groups only;
+//! with version 2 the file system (`filesystem/linux`) shows no others.
+
+use std::sync::Arc;
+
+use super::{Isolator, IsolatorError, Machine};
+use crate::{
+    cgroup::{Backend, Controller, Device},
+    container::{Container, IsolationConfig},
+    launch::Plan,
+};
+
+/// null, zero, full, random, urandom, tty, ptmx, and pseudo-terminals.
+const ALLOWED: &[(i64, Option<i64>)] = &[
+    (1, Some(3)),
+    (1, Some(5)),
+    (1, Some(7)),
+    (1, Some(8)),
+    (1, Some(9)),
+    (5, Some(0)),
+    (5, Some(2)),
+    (136, None),
+];
+
+#[derive(Debug)]
+struct Devices {
+    cgroups: Arc<dyn Backend>,
+}
+
+pub(super) fn build(_: &IsolationConfig, machine: &Machine) -> Result<Box<dyn Isolator>, String> {
+    Ok(Box::new(Devices {
+        cgroups: machine.controller(Controller::Devices)?,
+    }))
+}
+
+impl Isolator for Devices {
+    fn prepare(&self, container: &Container, _: &mut Plan) -> Result<(), IsolatorError> {
+        let allowed = ALLOWED.iter().map(|&(major, minor)| Device {
+            major,
+            minor,
+            make: false,
+        });
+        let allowed: Vec<Device> = allowed.collect();
+        Ok(self.cgroups.set_devices(&container.name, &allowed)?)
+    }
+}

@@ -1,0 +1,100 @@
+//! `filesystem/linux`: a task sees the machine's files, read-only, and writes to its sandbox and
+//! its own `/tmp` alone. It does not see the sandboxes of others, nor anything of the agent.
+//!
+//! The sandbox is at [`SANDBOX`]; variables that name it on the machine are changed.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, lchown},
+    path::{Path, PathBuf},
+};
+
+use caps::Capability;
+
+use super::{Isolator, IsolatorError, Machine};
+use crate::{
+    container::{Container, IsolationConfig},
+    launch::{Bind, Namespace, Plan, Root},
+};
+
+/// Where a task sees its sandbox.
+const SANDBOX: &str = "/mnt/sandbox";
+/// The directory of the sandbox that is the task's `/tmp`.
+const TMP: &str = ".tmp";
+
+#[derive(Debug)]
+struct Filesystem {
+    work_dir: PathBuf,
+    mount_point: PathBuf,
+    volumes: Vec<Bind>,
+}
+
+pub(super) fn build(config: &IsolationConfig, _: &Machine) -> Result<Box<dyn Isolator>, String> {
+    Machine::capability(Capability::CAP_SYS_ADMIN)?;
+    let work_dir = config.work_dir.clone();
+    let mount_point = work_dir.join("root");
+    fs::create_dir_all(&mount_point)
+        .map_err(|error| format!("cannot make {}: {error}", mount_point.display()))?;
+    for volume in &config.volumes {
+        check(volume)?;
+    }
+    Ok(Box::new(Filesystem {
+        work_dir,
+        mount_point,
+        volumes: config.volumes.clone(),
+    }))
+}
+
+fn check(Bind { source, target, .. }: &Bind) -> Result<(), String> {
+    let named = source.display();
+    if !source.is_absolute() || !target.is_absolute() {
+        return Err(format!("volume {named}: its paths must begin with /"));
+    }
+    fs::metadata(source)
+        .map(drop)
+        .map_err(|error| format!("volume {named}: {error}"))
+}
+
+impl Isolator for Filesystem {
+    fn prepare(&self, container: &Container, plan: &mut Plan) -> Result<(), IsolatorError> {
+        if !plan.namespaces.contains(&Namespace::Pid) {
+            let needs = "filesystem/linux shows the task's own processes: it needs namespaces/pid";
+            return Err(IsolatorError::Refused(needs.to_owned()));
+        }
+        let tmp = container.sandbox.join(TMP);
+        let owner = plan.user.as_ref().map(|user| user.uid);
+        make_tmp(&tmp, owner).map_err(|source| IsolatorError::File {
+            action: "make",
+            path: tmp.clone(),
+            source,
+        })?;
+        let on_machine = container.sandbox.display().to_string();
+        for value in plan.environment.values_mut() {
+            if *value == on_machine {
+                SANDBOX.clone_into(value);
+            }
+        }
+        plan.namespaces.push(Namespace::Mount);
+        plan.directory = SANDBOX.into();
+        plan.root = Some(Root {
+            mount_point: self.mount_point.clone(),
+            sandbox: container.sandbox.clone(),
+            sandbox_at: SANDBOX.into(),
+            tmp,
+            binds: self.volumes.clone(),
+            hidden: vec![self.work_dir.clone()],
+            ..Root::default()
+        });
+        Ok(())
+    }
+}
+
+/// What an earlier command left in the same sandbox is used again if it is a directory.
+fn make_tmp(tmp: &Path, owner: Option<u32>) -> std::io::Result<()> {
+    match fs::symlink_metadata(tmp) {
+        Ok(about) if about.is_dir() => {}
+        _ => fs::create_dir(tmp)?,
+    }
+    lchown(tmp, owner, None)?;
+    fs::set_permissions(tmp, Permissions::from_mode(0o1777))
+}

@@ -1,0 +1,291 @@
+//! Isolation as a user of the cluster meets it: tasks that go beyond what they have, and processes
+//! of the cluster that are killed while tasks run. Needs root and control groups; where they are
+//! absent, each test says so in one line. What single isolators do is tested in `isolation/tests`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+use tepui_isolation::{
+    Containerizer, IsolationConfig, launch::Program, process::family::await_end,
+};
+
+fn tepui(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A process of the cluster that has said where it listens.
+struct Node {
+    child: Child,
+    address: String,
+}
+
+impl Node {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = tepui(arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("stdout is a pipe");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it says where it listens");
+        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        let address = address.to_owned();
+        Self { child, address }
+    }
+
+    fn kill(&mut self, signal: Signal) {
+        if let Ok(None) = self.child.try_wait() {
+            let pid = Pid::from_raw(self.child.id().cast_signed());
+            kill(pid, signal).expect("it runs");
+            self.child.wait().expect("our child");
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Agents end their tasks on SIGINT.
+        self.kill(Signal::SIGINT);
+    }
+}
+
+/// A master and an agent.
+struct Cluster {
+    agent: Option<Node>,
+    master: Node,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// None where tasks cannot be isolated.
+    fn start() -> Option<Self> {
+        let (_, off) = Containerizer::new(IsolationConfig::default(), Program::this())
+            .expect("the defaults are never refused");
+        if let Some(off) = off.first() {
+            eprintln!("SKIPPED: isolator {}: {}", off.name, off.reason);
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let master_dir = dir.path().join("master");
+        let path = master_dir.to_str().expect("a plain path");
+        let config = dir.path().join("config.toml");
+        let text = "[agent.isolation]\ndisk_interval_ms = 50\n[agent.options]\n\
+                    registration_backoff = 0.05\n";
+        fs::write(&config, text).expect("a writable directory");
+        let master = Node::start(&["master", "--port", "0", "--work-dir", path]);
+        let mut cluster = Self {
+            agent: None,
+            master,
+            dir,
+        };
+        cluster.start_agent();
+        Some(cluster)
+    }
+
+    fn work_dir(&self) -> String {
+        self.dir.path().join("agent").display().to_string()
+    }
+
+    fn start_agent(&mut self) {
+        let (work_dir, master) = (self.work_dir(), self.master.address.clone());
+        let config = self.dir.path().join("config.toml").display().to_string();
+        self.agent = Some(Node::start(&[
+            "agent",
+            "--port",
+            "0",
+            "--master",
+            &master,
+            "--work-dir",
+            &work_dir,
+            "--config",
+            &config,
+            "--resources",
+            "cpus:4;mem:1024;disk:1000",
+            "--log",
+            "warn",
+        ]));
+    }
+
+    fn agent(&mut self) -> &mut Node {
+        self.agent.as_mut().expect("an agent runs")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let (first, rest) = arguments.split_first().expect("a command");
+        let mut command = tepui(&[first, "--master", &self.master.address]);
+        command.args(rest);
+        command
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        let Output { stdout, stderr, .. } = self.command(arguments).output().expect("it runs");
+        String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr)
+    }
+
+    /// The containers that something is left of.
+    fn left(&self) -> BTreeSet<String> {
+        let config = IsolationConfig {
+            work_dir: fs::canonicalize(self.work_dir()).expect("it is there"),
+            ..IsolationConfig::default()
+        };
+        let (containers, _) = Containerizer::new(config, Program::this()).expect("as above");
+        containers.orphans(&BTreeSet::new())
+    }
+
+    /// Whether these processes and containers are gone after a while, whatever came after them.
+    fn is_gone(&self, span: &str, processes: &[u32], containers: &BTreeSet<String>) -> bool {
+        let is_gone = || {
+            let are_left = sleepers(span).iter().any(|pid| processes.contains(pid));
+            !are_left && self.left().is_disjoint(containers)
+        };
+        (0..5).any(|_| await_end(is_gone).is_ok())
+    }
+
+    /// Ends a job with its task, and waits until the agent has none.
+    fn end(&self, mut job: Child) {
+        let pid = Pid::from_raw(job.id().cast_signed());
+        kill(pid, Signal::SIGTERM).expect("it runs");
+        job.wait().expect("our child");
+        let idle = (0..5).any(|_| await_end(|| self.left().is_empty()).is_ok());
+        assert!(idle, "{:?}", self.left());
+    }
+
+    /// Starts a job of one task that sleeps for `span`, and waits until two processes of it do.
+    fn sleeper(&self, span: &str) -> Child {
+        let line = format!("setsid sleep {span} & exec sleep {span}");
+        let mut command = self.command(&["run", "--mem", "64", "--name", "sleeper", "--", &line]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let waited = (0..20).any(|_| await_end(|| sleepers(span).len() == 2).is_ok());
+        assert!(waited, "the task runs");
+        child.expect("it starts")
+    }
+}
+
+/// Processes of the machine whose command line is `sleep span`.
+fn sleepers(span: &str) -> Vec<u32> {
+    processes(|line| line == format!("sleep\0{span}\0"))
+}
+
+fn processes(is_meant: impl Fn(&str) -> bool) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        is_meant(&String::from_utf8_lossy(&line))
+    })
+    .collect()
+}
+
+/// The executors whose sandbox is in that directory.
+fn executors(dir: &Path) -> Vec<u32> {
+    let executors = processes(|line| line.ends_with("tepui\0executor\0"));
+    let variable = format!("TEPUI_SANDBOX={}", dir.display());
+    let is_ours = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(&variable)
+    };
+    executors.into_iter().filter(is_ours).collect()
+}
+
+fn kill_executor(cluster: &Cluster) {
+    let dir = fs::canonicalize(cluster.work_dir()).expect("it is there");
+    let [executor] = executors(&dir)[..] else {
+        panic!("one executor runs: {:?}", executors(&dir));
+    };
+    kill(Pid::from_raw(executor.cast_signed()), Signal::SIGKILL).expect("it runs");
+}
+
+/// Seconds that nobody else sleeps for.
+fn span(n: u32) -> String {
+    (1_000_000 * n + std::process::id()).to_string()
+}
+
+#[test]
+fn limits_end_a_task_and_the_scheduler_hears_why() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let line = "head -c 300m /dev/zero | tail";
+    let told = cluster.text(&["run", "--mem", "40", "--name", "memory", "--", line]);
+    assert!(
+        told.contains("memory limit of 40 MiB exceeded; it used 40 MiB at most"),
+        "{told}"
+    );
+    let job = cluster.dir.path().join("disk.toml");
+    let text = "name = \"disk\"\n[[group]]\nname = \"disk\"\ndisk = 4\nretries = 0\n\
+                command = \"head -c 9m /dev/zero > big; sleep 1000\"\n";
+    fs::write(&job, text).expect("a writable directory");
+    let told = cluster.text(&["run", "--job", job.to_str().expect("a plain path")]);
+    assert!(told.contains("disk limit of 4 MiB exceeded"), "{told}");
+    let tasks = cluster.text(&["tasks", "--json"]);
+    for reason in [
+        "REASON_CONTAINER_LIMITATION_MEMORY",
+        "REASON_CONTAINER_LIMITATION_DISK",
+    ] {
+        assert!(tasks.contains(reason), "{tasks}");
+    }
+    assert_eq!(cluster.left(), [].into());
+}
+
+#[test]
+fn an_executor_that_is_killed_leaves_nothing_behind() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let span = span(1);
+    let job = cluster.sleeper(&span);
+    let (first, container) = (sleepers(&span), cluster.left());
+    assert_eq!(container.len(), 1);
+    kill_executor(&cluster);
+    // The job runs its task again, as it is not the task that failed.
+    assert!(cluster.is_gone(&span, &first, &container));
+    cluster.end(job);
+    assert_eq!((sleepers(&span), cluster.left()), (vec![], [].into()));
+}
+
+#[test]
+fn a_task_outlives_its_agent_and_ends_cleanly_after_that() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let span = span(2);
+    let mut job = cluster.sleeper(&span);
+    cluster.agent().kill(Signal::SIGKILL);
+    assert_eq!(sleepers(&span).len(), 2);
+    cluster.start_agent();
+    assert_eq!((sleepers(&span).len(), cluster.left().len()), (2, 1));
+    let killed = cluster.text(&["kill", "sleeper.run.0.0"]);
+    assert!(!job.wait().expect("our child").success(), "{killed}");
+    assert_eq!((sleepers(&span), cluster.left()), (vec![], [].into()));
+}
+
+#[test]
+fn an_agent_removes_what_died_while_it_was_away() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let span = span(3);
+    let job = cluster.sleeper(&span);
+    let (first, container) = (sleepers(&span), cluster.left());
+    cluster.agent().kill(Signal::SIGKILL);
+    kill_executor(&cluster);
+    cluster.start_agent();
+    assert!(cluster.is_gone(&span, &first, &container));
+    cluster.end(job);
+    assert_eq!((sleepers(&span), cluster.left()), (vec![], [].into()));
+}
