@@ -6,7 +6,7 @@ use std::{
     num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -18,7 +18,7 @@ use crate::{
     http::{HttpReply, HttpRequest, RouteInfo},
     links::Arriving,
     node::{
-        ActorInfo, Inner, SpawnOptions,
+        ActorInfo, SpawnOptions,
         monitors::{Watcher, table::Watchers},
         remote::RemoteReply,
     },
@@ -28,6 +28,7 @@ use crate::{
         life::panic_text,
         raw::{
             mailbox::{Mailbox, signal},
+            place::{Filled, Place, made},
             queue::Rejected,
         },
         vitals::Vitals,
@@ -59,8 +60,6 @@ pub(crate) struct Cell<A: ActixActor<Context = Context<A>>> {
     /// What it was told, as in [`Asked`].
     asked: AtomicU8,
     overflow: Overflow,
-    /// For dead letters.
-    node: Weak<Inner>,
     watchers: Watchers<Watcher>,
     #[cfg(feature = "testkit")]
     filters: Option<crate::filter::Filters>,
@@ -131,7 +130,6 @@ impl<A: Actor> Cell<A> {
             pid,
             mailbox: Mailbox::new(capacity, overflow == Overflow::DropOldest),
             overflow,
-            node: Arc::downgrade(&node.inner),
             resumes: options.supervision.resume,
             routes,
             handled: AtomicU64::new(0),
@@ -165,7 +163,15 @@ impl<A: Actor> Cell<A> {
     where
         A: Handler<M>,
     {
-        self.mailbox.push_system(Letter::told(message).seal())
+        self.mailbox
+            .push_system(made(|place| Letter::told(message).seal(place)))
+    }
+
+    /// Gives an order by the node, if there still is one.
+    pub(crate) fn order(&self, order: fn(&Node, &dyn AnyCell)) {
+        if let Some(node) = self.routes.node() {
+            order(&node, self);
+        }
     }
 
     /// Another life begins: orders to stop that came before are void.
@@ -240,7 +246,7 @@ impl<A: Actor> Cell<A> {
             }
             return Ok(count);
         }
-        let told = |message| Letter::told(message).seal();
+        let told = |message, place: Place<'_, _>| Letter::told(message).seal(place);
         self.mailbox
             .push_many(&mut messages, told)
             .or_else(|rejected| {
@@ -271,8 +277,8 @@ impl<A: Actor> Cell<A> {
     }
 
     fn dead_letter(&self, name: &str, reason: &Undeliverable) {
-        if let Some(inner) = self.node.upgrade() {
-            Node { inner }.dead_letter(&self.pid, name, reason);
+        if let Some(node) = self.routes.node() {
+            node.dead_letter(&self.pid, name, reason);
         }
     }
 
@@ -301,7 +307,7 @@ impl<A: Actor> Cell<A> {
     fn admit<S>(
         &self,
         source: S,
-        seal: impl Fn(S) -> Envelope<A>,
+        seal: impl Fn(S, Place<'_, Envelope<A>>) -> Filled,
     ) -> Result<(), (Undeliverable, S)> {
         match self.mailbox.push_with(source, &seal) {
             Ok(()) => Ok(()),
@@ -314,7 +320,7 @@ impl<A: Actor> Cell<A> {
     fn overflowed<S>(
         &self,
         mut source: S,
-        seal: impl Fn(S) -> Envelope<A>,
+        seal: impl Fn(S, Place<'_, Envelope<A>>) -> Filled,
     ) -> Result<(), (Undeliverable, S)> {
         match self.overflow {
             Overflow::Wait | Overflow::Fail | Overflow::DropNewest => {}
@@ -433,7 +439,7 @@ impl<A: Actor> AnyCell for Cell<A> {
             reply,
             trace: trace::current().map(Box::new),
         };
-        self.admit(letter, Envelope::new)
+        self.admit(letter, Envelope::seal)
             .map_err(|(reason, _)| reason)
     }
 
@@ -475,11 +481,12 @@ impl<A: Actor> AnyCell for Cell<A> {
             parcel.trace.map(Box::new),
             reply,
         )?;
-        match self.admit(envelope, |envelope| envelope) {
+        match self.admit(envelope, |envelope, place| place.fill(envelope)) {
             Err((Undeliverable::MailboxFull, envelope)) if self.waits() => {
                 Ok(Some(Box::pin(async move {
                     // Closed while waiting: the envelope's own drop tells an asker.
-                    let _ = self.mailbox.push_wait(envelope, |envelope| envelope).await;
+                    let fill = |envelope, place: Place<'_, _>| place.fill(envelope);
+                    let _ = self.mailbox.push_wait(envelope, fill).await;
                 })))
             }
             done => done.map(|()| None).map_err(|(reason, _)| reason),
@@ -490,7 +497,8 @@ impl<A: Actor> AnyCell for Cell<A> {
         let mut letter = Some(Letter::told(exited));
         match self.routes.seal(&letter) {
             Some(seal) => {
-                self.mailbox.push_system(seal(&mut letter));
+                self.mailbox
+                    .push_system(made(|place| seal(&mut letter, place)));
             }
             None => tracing::debug!(pid = %self.pid, "linked, but does not accept Exited"),
         }
@@ -509,17 +517,17 @@ impl<A: Actor> AnyCell for Cell<A> {
     }
 
     fn stop(&self) {
-        self.asked.fetch_or(STOP, Ordering::AcqRel);
+        self.asked.fetch_or(STOP, Ordering::SeqCst);
         self.mailbox.signal(signal::STOP);
     }
 
     fn kill(&self) {
-        self.asked.fetch_or(KILL, Ordering::AcqRel);
+        self.asked.fetch_or(KILL, Ordering::SeqCst);
         self.mailbox.signal(signal::KILL);
     }
 
     fn asked(&self) -> Asked {
-        let asked = self.asked.load(Ordering::Acquire);
+        let asked = self.asked.load(Ordering::SeqCst);
         Asked {
             stop: asked & STOP != 0,
             kill: asked & KILL != 0,

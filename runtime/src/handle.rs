@@ -25,40 +25,86 @@ use crate::{
 /// Equality, order, hash and serialised form are those of its [`AnyPid`]. A PID that came in a
 /// message works as it is inside of actors; outside, [`Node::bind`] says which node sends.
 pub struct Pid<A: ActixActor<Context = Context<A>>> {
-    any: AnyPid,
     route: Route<A>,
 }
 
 enum Route<A: ActixActor<Context = Context<A>>> {
     Here(Arc<Cell<A>>),
-    /// With the way to it, once it was used; `None` inside: it is an actor of the node itself.
-    Via(Node, Arc<OnceLock<Option<Outlet>>>),
-    Ambient,
+    Via(Arc<Via>),
+    Ambient(Arc<AnyPid>),
+}
+
+/// An actor that a node reaches by its PID.
+struct Via {
+    any: AnyPid,
+    node: Node,
+    /// The way to it, once it was used; `None` inside: it is an actor of the node itself.
+    way: OnceLock<Option<Outlet>>,
+}
+
+impl Via {
+    fn way(&self) -> Option<&Outlet> {
+        self.way
+            .get_or_init(|| self.node.outlet(&self.any))
+            .as_ref()
+    }
+}
+
+impl<A: ActixActor<Context = Context<A>>> Pid<A> {
+    /// The address without its type.
+    pub fn any(&self) -> AnyPid {
+        self.as_any().clone()
+    }
+
+    /// The address without its type.
+    pub fn as_any(&self) -> &AnyPid {
+        match &self.route {
+            Route::Here(cell) => &cell.pid,
+            Route::Via(via) => &via.any,
+            Route::Ambient(any) => any,
+        }
+    }
 }
 
 impl<A: Actor> Pid<A> {
     pub(crate) fn local(cell: Arc<Cell<A>>) -> Self {
         Self {
-            any: cell.pid.clone(),
             route: Route::Here(cell),
         }
     }
 
     pub(crate) fn via(node: Node, any: AnyPid) -> Self {
         Self {
-            any,
-            route: Route::Via(node, Arc::default()),
+            route: Route::Via(Arc::new(Via {
+                any,
+                node,
+                way: OnceLock::new(),
+            })),
         }
     }
 
-    /// The address without its type.
-    pub fn any(&self) -> AnyPid {
-        self.any.clone()
+    /// As [`Node::stop`], for an actor of this process or of the node that runs.
+    pub fn stop(&self) {
+        match &self.route {
+            Route::Here(cell) => cell.order(Node::order_stop),
+            Route::Via(..) | Route::Ambient(_) => {
+                if let Some(node) = self.node() {
+                    node.stop(self.as_any());
+                }
+            }
+        }
     }
 
-    /// The address without its type.
-    pub fn as_any(&self) -> &AnyPid {
-        &self.any
+    /// As [`Node::kill`], for an actor of this process or of the node that runs.
+    pub fn kill(&self) {
+        match &self.route {
+            Route::Here(cell) => cell.order(Node::order_kill),
+            Route::Via(..) | Route::Ambient(_) => {
+                if let Some(node) = self.node() {
+                    node.kill(self.as_any());
+                }
+            }
+        }
     }
 
     /// Sends without waiting.
@@ -71,11 +117,11 @@ impl<A: Actor> Pid<A> {
     {
         match &self.route {
             Route::Here(cell) => cell.tell(message),
-            Route::Via(node, way) => match way.get_or_init(|| node.outlet(&self.any)) {
-                Some(outlet) => node.tell_afar(&self.any, outlet, message),
-                None => node.tell(&self.any, message),
+            Route::Via(via) => match via.way() {
+                Some(outlet) => via.node.tell_afar(&via.any, outlet, message),
+                None => via.node.tell(&via.any, message),
             },
-            Route::Ambient => self.any.tell(message),
+            Route::Ambient(any) => any.tell(message),
         }
     }
 
@@ -88,12 +134,12 @@ impl<A: Actor> Pid<A> {
         A: Handler<M>,
     {
         if let Some((node, outlet)) = self.way() {
-            return node.tell_wait_afar(&self.any, outlet, message).await;
+            return node.tell_wait_afar(self.as_any(), outlet, message).await;
         }
         let Route::Here(cell) = &self.route else {
             return match self.node() {
-                Some(node) => node.tell_wait(&self.any, message).await,
-                None => self.any.tell(message),
+                Some(node) => node.tell_wait(self.as_any(), message).await,
+                None => self.as_any().tell(message),
             };
         };
         cell.tell_wait(message).await
@@ -136,48 +182,53 @@ impl<A: Actor> Pid<A> {
         A: Handler<M>,
     {
         let late = |_| AskError::Timeout {
-            pid: self.any.clone(),
+            pid: self.any(),
             after: deadline,
         };
         if let Some((node, outlet)) = self.way() {
-            let asking = node.ask_afar(&self.any, outlet, message);
+            let asking = node.ask_afar(self.as_any(), outlet, message);
             return timeout(deadline, asking).await.map_err(late)?;
         }
         let Route::Here(cell) = &self.route else {
             return match self.node() {
-                Some(node) => node.ask(&self.any, message, deadline).await,
-                None => Err(undeliverable(&self.any, Undeliverable::Unbound)),
+                Some(node) => node.ask(self.as_any(), message, deadline).await,
+                None => Err(undeliverable(self.as_any(), Undeliverable::Unbound)),
             };
         };
         let (reply, asked) = Reply::here();
         let answer = match cell.post(Letter { message, reply }) {
-            Ok(()) => asking::answer_within(deadline, &self.any, asked).await,
+            Ok(()) => asking::answer_within(deadline, self.as_any(), asked).await,
             Err((Undeliverable::MailboxFull, letter)) if cell.waits() => {
                 let posting = cell.post_when_room(letter);
-                Box::pin(asking::post_and_answer(deadline, &self.any, posting, asked)).await
+                Box::pin(asking::post_and_answer(
+                    deadline,
+                    self.as_any(),
+                    posting,
+                    asked,
+                ))
+                .await
             }
-            Err((reason, _)) => Err(undeliverable(&self.any, reason)),
+            Err((reason, _)) => Err(undeliverable(self.as_any(), reason)),
         };
         #[cfg(feature = "testkit")]
         if let Some(filters) = cell.filters() {
-            return asking::filter_within::<M>(deadline, &self.any, filters, answer?).await;
+            return asking::filter_within::<M>(deadline, self.as_any(), filters, answer?).await;
         }
         answer
     }
 
     /// The way to an actor of another node.
     fn way(&self) -> Option<(&Node, &Outlet)> {
-        let Route::Via(node, way) = &self.route else {
+        let Route::Via(via) = &self.route else {
             return None;
         };
-        let outlet = way.get_or_init(|| node.outlet(&self.any)).as_ref()?;
-        Some((node, outlet))
+        Some((&via.node, via.way()?))
     }
 
     fn node(&self) -> Option<Node> {
         match &self.route {
-            Route::Via(node, _) => Some(node.clone()),
-            Route::Here(_) | Route::Ambient => ambient::current(),
+            Route::Via(via) => Some(via.node.clone()),
+            Route::Here(_) | Route::Ambient(_) => ambient::current(),
         }
     }
 }
@@ -219,19 +270,16 @@ impl<A: ActixActor<Context = Context<A>>> Clone for Pid<A> {
     fn clone(&self) -> Self {
         let route = match &self.route {
             Route::Here(cell) => Route::Here(cell.clone()),
-            Route::Via(node, way) => Route::Via(node.clone(), way.clone()),
-            Route::Ambient => Route::Ambient,
+            Route::Via(via) => Route::Via(via.clone()),
+            Route::Ambient(any) => Route::Ambient(any.clone()),
         };
-        Self {
-            any: self.any.clone(),
-            route,
-        }
+        Self { route }
     }
 }
 
 impl<A: ActixActor<Context = Context<A>>> PartialEq for Pid<A> {
     fn eq(&self, other: &Self) -> bool {
-        self.any == other.any
+        self.as_any() == other.as_any()
     }
 }
 
@@ -245,39 +293,39 @@ impl<A: ActixActor<Context = Context<A>>> PartialOrd for Pid<A> {
 
 impl<A: ActixActor<Context = Context<A>>> Ord for Pid<A> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.any.cmp(&other.any)
+        self.as_any().cmp(other.as_any())
     }
 }
 
 impl<A: ActixActor<Context = Context<A>>> hash::Hash for Pid<A> {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.any.hash(state);
+        self.as_any().hash(state);
     }
 }
 
 impl<A: ActixActor<Context = Context<A>>> fmt::Debug for Pid<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.any)
+        write!(f, "{}", self.as_any())
     }
 }
 
 impl<A: ActixActor<Context = Context<A>>> fmt::Display for Pid<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.any)
+        write!(f, "{}", self.as_any())
     }
 }
 
 impl<A: ActixActor<Context = Context<A>>> Serialize for Pid<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.any.serialize(serializer)
+        self.as_any().serialize(serializer)
     }
 }
 
 impl<'de, A: ActixActor<Context = Context<A>>> Deserialize<'de> for Pid<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let any = AnyPid::deserialize(deserializer)?;
         Ok(Self {
-            any: AnyPid::deserialize(deserializer)?,
-            route: Route::Ambient,
+            route: Route::Ambient(Arc::new(any)),
         })
     }
 }

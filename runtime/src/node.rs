@@ -21,7 +21,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
 };
 
@@ -29,6 +29,7 @@ pub use crate::links::BindError;
 pub(crate) use asks::undeliverable;
 pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 pub(crate) use inspect::Ended;
 pub use inspect::{ActorInfo, tree};
@@ -52,6 +53,9 @@ use crate::{
     trace::{self, TraceContext},
 };
 
+/// Actors by name.
+type Registry = DashMap<Arc<str>, Arc<dyn AnyCell>, RandomState>;
+
 /// A running node; a clone is the same node.
 #[derive(Clone)]
 pub struct Node {
@@ -63,9 +67,9 @@ pub(crate) struct Inner {
     /// Counts the lives of actors; starts at a number that no earlier life of this node reached.
     next_incarnation: AtomicU64,
     pub(crate) links: Links,
-    registry: DashMap<Arc<str>, Arc<dyn AnyCell>>,
+    registry: Registry,
     /// `Routes<A>` by actor type: built once.
-    routes: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    routes: DashMap<TypeId, Arc<dyn Any + Send + Sync>, RandomState>,
     pub(crate) monitors: monitors::Monitors,
     asks: asks::Asks,
     /// Of spans and traces.
@@ -465,13 +469,14 @@ impl Node {
     /// Takes an actor that has ended off the registry and tells its watchers.
     pub(crate) fn bury(&self, cell: &dyn AnyCell, reason: ExitReason) {
         let pid = cell.pid();
+        // Before it is gone: who finds no actor finds its work counted.
+        cell.count_end();
         self.inner
             .registry
             .remove_if(pid.name(), |_, kept| kept.pid() == pid);
         let watchers = cell.close(&mut |message| {
             self.dead_letter(pid, message, &Undeliverable::NoSuchActor);
         });
-        cell.count_end();
         match &reason {
             ExitReason::Crashed(_) | ExitReason::Failed(_) => {
                 tracing::error!(%pid, %reason, "actor ended badly");
@@ -481,7 +486,11 @@ impl Node {
         for watcher in watchers {
             self.inform_of(watcher, pid, &reason);
         }
-        self.inner.buried.notify_waiters();
+        // Either this is seen to be set, or `shutdown` sees that the name is gone.
+        fence(Ordering::SeqCst);
+        if self.is_stopped() {
+            self.inner.buried.notify_waiters();
+        }
     }
 
     fn inform_of(&self, watcher: monitors::Watcher, pid: &AnyPid, reason: &ExitReason) {
@@ -490,7 +499,8 @@ impl Node {
 
     /// Stops all actors, says goodbye to all peers, and ends the worker threads.
     pub async fn shutdown(&self) {
-        self.inner.stopped.store(true, Ordering::Release);
+        self.inner.stopped.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         // Supervisors stop their children themselves, in order.
         for cell in self.cells() {
             if !cell.asked().by_supervisor {

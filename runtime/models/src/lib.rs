@@ -27,6 +27,8 @@ mod doorbell;
 mod lane;
 #[path = "../../src/rt/raw/mailbox.rs"]
 mod mailbox;
+#[path = "../../src/rt/raw/place.rs"]
+mod place;
 #[path = "../../src/rt/raw/pool.rs"]
 mod pool;
 #[path = "../../src/rt/raw/queue.rs"]

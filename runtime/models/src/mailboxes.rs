@@ -22,7 +22,7 @@ fn model(preemptions: usize, case: impl Fn() + Send + Sync + 'static) {
 }
 
 fn push(mailbox: &Mailbox<u32>, message: u32) -> Result<(), Rejected<u32>> {
-    mailbox.push_with(message, |message| message)
+    mailbox.push_with(message, |message, place| place.fill(message))
 }
 
 /// The next message or signal, asleep until there is one.
@@ -178,7 +178,8 @@ fn what_nobody_received_is_dropped_once() {
             let (mailbox, counted) = (mailbox.clone(), counted.clone());
             thread::spawn(move || {
                 for _ in 0..3 {
-                    let _ = mailbox.push_with(counted.clone(), |message| message);
+                    let _ =
+                        mailbox.push_with(counted.clone(), |message, place| place.fill(message));
                 }
                 mailbox.push_system(counted.clone());
             })

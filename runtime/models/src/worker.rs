@@ -93,7 +93,7 @@ async fn live(mailbox: Arc<Mailbox<Message>>) -> (Handled, usize) {
 }
 
 fn push(mailbox: &Mailbox<Message>, message: Message) -> Result<(), Rejected<Message>> {
-    mailbox.push_with(message, |message| message)
+    mailbox.push_with(message, |message, place| place.fill(message))
 }
 
 fn world(end: u8) {
@@ -171,7 +171,9 @@ fn evicting() {
             thread::spawn(move || {
                 for n in 0..MESSAGES {
                     let mut message = from * MESSAGES + n;
-                    while let Err(full) = mailbox.push_with(message, |message| message) {
+                    while let Err(full) =
+                        mailbox.push_with(message, |message, place| place.fill(message))
+                    {
                         let Rejected::Full(back) = full else {
                             panic!("not closed")
                         };

@@ -6,6 +6,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use serde_bytes::ByteBuf;
 use tokio::{sync::oneshot, time::timeout};
 
@@ -38,7 +39,7 @@ struct Pending {
 #[derive(Default)]
 pub(crate) struct Asks {
     next: AtomicU64,
-    pending: DashMap<u64, Pending>,
+    pending: DashMap<u64, Pending, RandomState>,
 }
 
 impl Asks {

@@ -235,8 +235,8 @@ impl NodeBuilder {
             // Room for 4,096 lives a microsecond between two starts of the node.
             next_incarnation: AtomicU64::new((start_micros << 12) | 1),
             links,
-            registry: DashMap::new(),
-            routes: DashMap::new(),
+            registry: DashMap::default(),
+            routes: DashMap::default(),
             monitors: Monitors::default(),
             asks: Asks::default(),
             http: Server::new(self.http.0, self.http.1),

@@ -58,8 +58,11 @@ pub(crate) struct EndedCounts {
 impl Ended {
     pub(crate) fn add(&self, handled: u64, busy_micros: u64) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.handled.fetch_add(handled, Ordering::Relaxed);
-        self.busy_micros.fetch_add(busy_micros, Ordering::Relaxed);
+        for (total, of_one) in [(&self.handled, handled), (&self.busy_micros, busy_micros)] {
+            if of_one > 0 {
+                total.fetch_add(of_one, Ordering::Relaxed);
+            }
+        }
     }
 
     fn counts(&self) -> EndedCounts {

@@ -2,6 +2,7 @@
 
 use std::{
     any::{Any, TypeId, type_name},
+    fmt::Write,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -12,7 +13,11 @@ use crate::{
     AnyPid, Overflow, Pid, Supervision,
     cell::{AnyCell, Cell},
     pid::is_name,
-    rt::{Actor, envelope::Routes, life::Life},
+    rt::{
+        Actor,
+        envelope::Routes,
+        life::{Life, Source},
+    },
     supervision::keeper::{Keeper, Own},
 };
 
@@ -126,6 +131,29 @@ impl SpawnOptions {
     }
 }
 
+type AnyRoutes = Arc<dyn Any + Send + Sync>;
+
+thread_local! {
+    /// What the last spawn on this thread used: the next is often of the same type.
+    static LAST_ROUTES: std::cell::RefCell<Option<AnyRoutes>> = const { std::cell::RefCell::new(None) };
+    /// Where names are put together.
+    static NAME: std::cell::Cell<String> = const { std::cell::Cell::new(String::new()) };
+}
+
+fn checked(name: &str) -> Result<Arc<str>, SpawnError> {
+    if is_name(name) {
+        return Ok(name.into());
+    }
+    Err(bad_name(name))
+}
+
+#[cold]
+fn bad_name(name: &str) -> SpawnError {
+    SpawnError::BadName {
+        name: name.to_owned(),
+    }
+}
+
 impl Node {
     /// Starts `actor` under `name`.
     ///
@@ -133,13 +161,43 @@ impl Node {
     /// [`SpawnError`]: the name is taken or bad, or the node is shut down.
     #[track_caller]
     pub fn spawn<A: Actor + Send>(&self, name: &str, actor: A) -> Result<Pid<A>, SpawnError> {
-        let mut actor = Some(actor);
-        let once = move || {
-            actor
-                .take()
-                .expect("an actor without supervision is made once")
-        };
-        self.spawn_as(name, SpawnOptions::default(), once)
+        let options = SpawnOptions::default();
+        let cell = self.register(checked(name)?, &options)?;
+        Ok(self.give_life(cell, &options, actor))
+    }
+
+    /// Starts `actor` under a name that nobody bears, `prefix(n)`.
+    ///
+    /// # Errors
+    /// [`SpawnError`]: `prefix` cannot be part of a name, or the node is shut down.
+    #[track_caller]
+    pub fn spawn_unique<A: Actor + Send>(
+        &self,
+        prefix: &str,
+        actor: A,
+    ) -> Result<Pid<A>, SpawnError> {
+        let options = SpawnOptions::default();
+        if !is_name(prefix) {
+            return Err(bad_name(prefix));
+        }
+        loop {
+            match self.register(self.numbered(prefix), &options) {
+                Ok(cell) => return Ok(self.give_life(cell, &options, actor)),
+                Err(SpawnError::NameTaken { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn give_life<A: Actor + Send>(
+        &self,
+        cell: Arc<Cell<A>>,
+        options: &SpawnOptions,
+        actor: A,
+    ) -> Pid<A> {
+        let given = move || Source::Given(Some(actor));
+        self.place(options.place, cell.clone(), None, given);
+        Pid::local(cell)
     }
 
     /// Starts the actor that `factory` makes, on the thread where it will live.
@@ -185,12 +243,23 @@ impl Node {
     /// A name that nobody bears, `prefix(n)`.
     pub fn unique_name(&self, prefix: &str) -> String {
         loop {
-            let n = self.inner.next_name.fetch_add(1, Ordering::Relaxed);
-            let name = format!("{prefix}({n})");
-            if !self.inner.registry.contains_key(name.as_str()) {
-                return name;
+            let name = self.numbered(prefix);
+            if !self.inner.registry.contains_key(&name) {
+                return name.as_ref().to_owned();
             }
         }
+    }
+
+    /// `prefix(n)`, with a number that no other call returns.
+    fn numbered(&self, prefix: &str) -> Arc<str> {
+        let n = self.inner.next_name.fetch_add(1, Ordering::Relaxed);
+        let mut name = NAME.take();
+        name.clear();
+        // Writing to a string does not fail.
+        let _ = write!(name, "{prefix}({n})");
+        let numbered = Arc::from(name.as_str());
+        NAME.set(name);
+        numbered
     }
 
     /// Starts the actor that `factory` makes, with all options.
@@ -210,13 +279,14 @@ impl Node {
         {
             return Err(SpawnError::NoSuchWorker { worker, workers });
         }
-        let cell = self.register(name, &options)?;
+        let cell = self.register(checked(name)?, &options)?;
         let supervision = options.supervision;
         let keeper = supervision.restarts().then(|| {
             let keeper = Own::new(self.clone(), cell.clone(), supervision);
             Box::new(keeper) as Box<dyn Keeper>
         });
-        self.place(options.place, cell.clone(), keeper, factory);
+        let made = move || Source::Made(Box::new(factory));
+        self.place(options.place, cell.clone(), keeper, made);
         Ok(Pid::local(cell))
     }
 
@@ -228,9 +298,10 @@ impl Node {
         keeper: Box<dyn Keeper>,
         factory: impl FnMut() -> A + Send + 'static,
     ) -> Result<Arc<dyn AnyCell>, SpawnError> {
-        let cell = self.register::<A>(name, &options)?;
+        let cell = self.register::<A>(checked(name)?, &options)?;
         cell.supervised();
-        self.place(options.place, cell.clone(), Some(keeper), factory);
+        let made = move || Source::Made(Box::new(factory));
+        self.place(options.place, cell.clone(), Some(keeper), made);
         Ok(cell)
     }
 
@@ -239,32 +310,24 @@ impl Node {
         place: Place,
         cell: Arc<Cell<A>>,
         keeper: Option<Box<dyn Keeper>>,
-        factory: impl FnMut() -> A + Send + 'static,
+        source: impl FnOnce() -> Source<A> + Send + 'static,
     ) {
         let node = self.clone();
-        let job = Box::new(move || {
-            let life = Life::new(node, cell, Box::new(factory), keeper);
-            tokio::task::spawn_local(life);
+        self.inner.placement.run(place, move || {
+            tokio::task::spawn_local(Life::new(node, cell, source(), keeper));
         });
-        self.inner.placement.run(place, job);
     }
 
     #[track_caller]
     fn register<A: Actor>(
         &self,
-        name: &str,
+        name: Arc<str>,
         options: &SpawnOptions,
     ) -> Result<Arc<Cell<A>>, SpawnError> {
-        if !is_name(name) {
-            return Err(SpawnError::BadName {
-                name: name.to_owned(),
-            });
-        }
         if self.inner.stopped.load(Ordering::Acquire) {
             return Err(SpawnError::NodeStopped);
         }
         let incarnation = self.unique();
-        let name: Arc<str> = name.into();
         let pid = AnyPid::of_incarnation(name.clone(), self.addr().clone(), incarnation);
         let cell = Cell::new(self, pid, options, self.routes::<A>());
         #[cfg(feature = "testkit")]
@@ -286,8 +349,11 @@ impl Node {
     }
 
     fn routes<A: Actor>(&self) -> Arc<Routes<A>> {
+        if let Some(routes) = LAST_ROUTES.with_borrow(|last| Self::known(self, last)) {
+            return routes;
+        }
         let build = || {
-            let mut routes = Routes::new();
+            let mut routes = Routes::new(self);
             A::accepts(&mut routes);
             self.note_type(type_name::<A>(), &routes.ended);
             Arc::new(routes) as Arc<dyn Any + Send + Sync>
@@ -298,8 +364,16 @@ impl Node {
             .entry(TypeId::of::<A>())
             .or_insert_with(build)
             .clone();
+        LAST_ROUTES.set(Some(routes.clone()));
         routes
             .downcast()
             .expect("routes are keyed by the actor's type")
+    }
+
+    /// The routes in `last`, if they are those of `A` on this node.
+    fn known<A: Actor>(&self, last: &Option<AnyRoutes>) -> Option<Arc<Routes<A>>> {
+        let last = last.as_ref()?;
+        let ours = last.downcast_ref::<Routes<A>>()?.is_of(self);
+        ours.then(|| last.clone().downcast().ok())?
     }
 }

@@ -86,12 +86,12 @@ impl Placement {
     }
 
     /// Runs `job`, which starts an actor, in its place.
-    pub(crate) fn run(&self, place: Place, job: Job) {
+    pub(crate) fn run(&self, place: Place, job: impl FnOnce() + Send + 'static) {
         match self {
             // Only the code of an actor is certain to run in the `LocalSet`. A set that is gone
             // starts no more actors.
             Placement::Here(_) if ambient::is_set() => job(),
-            Placement::Here(jobs) => drop(jobs.send(job)),
+            Placement::Here(jobs) => drop(jobs.send(Box::new(job))),
             Placement::Workers(workers) => workers.run(place, job),
         }
     }
@@ -131,7 +131,7 @@ thread_local! {
 }
 
 impl Workers {
-    fn run(&self, place: Place, job: Job) {
+    fn run(&self, place: Place, job: impl FnOnce() + Send + 'static) {
         let here = WORKER
             .get()
             .filter(|(pool, _)| *pool == self.id)
@@ -147,7 +147,7 @@ impl Workers {
             return job();
         }
         // A worker that has ended takes no more actors: the node is shut down.
-        let _ = self.jobs[there].send(job);
+        let _ = self.jobs[there].send(Box::new(job));
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{
     any::{Any, TypeId},
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use tokio::sync::oneshot;
@@ -17,15 +17,16 @@ use super::{
     raw::{
         self,
         envelope::Contents,
+        place::{Filled, Place, made},
         reply::{Answerer, Asked},
     },
     turn::Body,
 };
 use crate::{
-    Message,
+    Message, Node,
     error::Undeliverable,
     http::{Handle, HttpReply, HttpRequest, HttpRoutes},
-    node::{Ended, remote::RemoteReply},
+    node::{Ended, Inner, remote::RemoteReply},
     trace::{self, Handling, TraceContext},
 };
 
@@ -136,27 +137,44 @@ impl<M: Message> Letter<M> {
         }
     }
 
-    /// The letter as it goes into a mailbox, in the sender's trace.
+    /// The letter, written as it lies in a mailbox, in the sender's trace.
     #[inline]
-    pub(crate) fn seal<A: Actor + Handler<M>>(self) -> Envelope<A> {
-        self.seal_in(trace::current().map(Box::new))
+    pub(crate) fn seal<A: Actor + Handler<M>>(self, place: Place<'_, Envelope<A>>) -> Filled {
+        match trace::current() {
+            None => self.seal_plain(place),
+            Some(trace) => self.seal_traced(Box::new(trace), place),
+        }
     }
 
-    /// The letter as it goes into a mailbox. A trace makes the envelope another kind: without one,
-    /// nothing of it is stored or looked at.
-    #[inline]
+    /// The letter, written as it lies in a mailbox. A trace makes the envelope another kind:
+    /// without one, nothing of it is stored or looked at.
     pub(crate) fn seal_in<A: Actor + Handler<M>>(
         self,
         trace: Option<Box<TraceContext>>,
-    ) -> Envelope<A> {
-        match (self.reply, trace) {
-            (Reply::Nowhere, None) => Envelope::new(Told(self.message)),
-            (reply, None) => Envelope::new(Self { reply, ..self }),
-            (reply, Some(trace)) => {
-                let letter = Self { reply, ..self };
-                Envelope::new(Traced { trace, letter })
-            }
+        place: Place<'_, Envelope<A>>,
+    ) -> Filled {
+        match trace {
+            None => self.seal_plain(place),
+            Some(trace) => self.seal_traced(trace, place),
         }
+    }
+
+    #[inline]
+    fn seal_plain<A: Actor + Handler<M>>(self, place: Place<'_, Envelope<A>>) -> Filled {
+        match self.reply {
+            Reply::Nowhere => Envelope::seal(Told(self.message), place),
+            reply => Envelope::seal(Self { reply, ..self }, place),
+        }
+    }
+
+    #[cold]
+    fn seal_traced<A: Actor + Handler<M>>(
+        self,
+        trace: Box<TraceContext>,
+        place: Place<'_, Envelope<A>>,
+    ) -> Filled {
+        let letter = self;
+        Envelope::seal(Traced { trace, letter }, place)
     }
 }
 
@@ -306,10 +324,11 @@ struct Route<A: ActixActor<Context = Context<A>>> {
 }
 
 /// Seals the letter in an `Option<Letter<M>>`.
-pub(crate) type Seal<A> = fn(&mut (dyn Any + Send)) -> Envelope<A>;
+pub(crate) type Seal<A> = fn(&mut (dyn Any + Send), Place<'_, Envelope<A>>) -> Filled;
 
 /// What an actor accepts without its type being known: by wire name, and by message type.
 pub struct Routes<A: ActixActor<Context = Context<A>>> {
+    node: Weak<Inner>,
     by_name: BTreeMap<&'static str, Route<A>>,
     by_type: BTreeMap<TypeId, Seal<A>>,
     http: HttpRoutes<A>,
@@ -318,13 +337,26 @@ pub struct Routes<A: ActixActor<Context = Context<A>>> {
 }
 
 impl<A: Actor> Routes<A> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(node: &Node) -> Self {
         Self {
+            node: Arc::downgrade(&node.inner),
             by_name: BTreeMap::new(),
             by_type: BTreeMap::new(),
             http: HttpRoutes::new(),
             ended: Arc::default(),
         }
+    }
+
+    /// The node whose actors these are for, while it is there.
+    pub(crate) fn node(&self) -> Option<Node> {
+        let inner = self.node.upgrade()?;
+        Some(Node { inner })
+    }
+
+    /// Whether they are for actors of that node.
+    pub(crate) fn is_of(&self, node: &Node) -> bool {
+        // The weak reference keeps the place from being used again.
+        self.node.as_ptr() == Arc::as_ptr(&node.inner)
     }
 
     /// The HTTP requests that the actor answers.
@@ -399,7 +431,9 @@ where
     match M::decode(body) {
         Ok(message) => {
             let reply = reply.map_or(Reply::Nowhere, |reply| Reply::Afar(Box::new(reply)));
-            Ok(Letter { message, reply }.seal_in(trace))
+            Ok(made(|place| {
+                Letter { message, reply }.seal_in(trace, place)
+            }))
         }
         Err(error) => {
             let refusal = Undeliverable::from(error);
@@ -411,7 +445,7 @@ where
     }
 }
 
-fn seal<A, M>(letter: &mut (dyn Any + Send)) -> Envelope<A>
+fn seal<A, M>(letter: &mut (dyn Any + Send), place: Place<'_, Envelope<A>>) -> Filled
 where
     A: Actor + Handler<M>,
     M: Message,
@@ -420,5 +454,5 @@ where
     let letter = letter.and_then(Option::take);
     letter
         .expect("routes are keyed by the letter's type")
-        .seal()
+        .seal(place)
 }

@@ -24,17 +24,30 @@ use crate::{
     supervision::keeper::{End, Keeper, Next},
 };
 
-/// Makes the actor; again for each restart.
-pub(crate) type Factory<A> = Box<dyn FnMut() -> A>;
+/// Where an actor's lives come from.
+pub(crate) enum Source<A> {
+    /// It was given, and lives once.
+    Given(Option<A>),
+    /// Makes the actor; again for each restart.
+    Made(Box<dyn FnMut() -> A>),
+}
+
+impl<A> Source<A> {
+    fn make(&mut self) -> A {
+        match self {
+            Source::Given(actor) => actor.take().expect("given for one life"),
+            Source::Made(make) => make(),
+        }
+    }
+}
 
 pub(crate) struct Life<A: Actor> {
-    node: Node,
+    /// Lent to the code that runs: [`ambient`] has it meanwhile.
+    node: Option<Node>,
     cell: Arc<Cell<A>>,
-    factory: Factory<A>,
+    source: Source<A>,
     /// Decides on another life; none: the first is the only one.
     keeper: Option<Box<dyn Keeper>>,
-    /// The node again, to be lent to the code that runs.
-    lent: Option<Node>,
     running: Option<Turns<A>>,
     stage: Stage,
 }
@@ -53,14 +66,13 @@ impl<A: Actor> Life<A> {
     pub(crate) fn new(
         node: Node,
         cell: Arc<Cell<A>>,
-        factory: Factory<A>,
+        source: Source<A>,
         keeper: Option<Box<dyn Keeper>>,
     ) -> Self {
         Self {
-            lent: Some(node.clone()),
-            node,
+            node: Some(node),
             cell,
-            factory,
+            source,
             keeper,
             running: None,
             stage: Stage::New,
@@ -69,11 +81,11 @@ impl<A: Actor> Life<A> {
 
     /// Runs the actor until it ends once; `Poll::Ready` with how.
     fn run(&mut self, cx: &mut task::Context<'_>) -> Poll<End> {
-        let (node, cell, factory) = (&self.node, &self.cell, &mut self.factory);
+        let (cell, source) = (&self.cell, &mut self.source);
         let running = &mut self.running;
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let turns =
-                running.get_or_insert_with(|| Turns::new(node.clone(), cell.clone(), factory()));
+                running.get_or_insert_with(|| Turns::new(lent(), cell.clone(), source.make()));
             turns.poll(cell, cx)
         }));
         if self.stage == Stage::New && polled.is_ok() {
@@ -125,13 +137,18 @@ impl<A: Actor> Future for Life<A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut lent = this.lent.take();
-        let entered = ambient::enter(&mut lent, this.cell.pid.incarnation());
+        let mut node = this.node.take();
+        let entered = ambient::enter(&mut node, this.cell.pid.incarnation());
         let polled = this.live(cx);
         drop(entered);
-        this.lent = lent;
+        this.node = node;
         polled
     }
+}
+
+/// The node of the life that is being polled.
+fn lent() -> Node {
+    ambient::current().expect("`Life::poll` has entered it")
 }
 
 impl<A: Actor> Life<A> {
@@ -143,7 +160,7 @@ impl<A: Actor> Life<A> {
                     Next::Life => {}
                     Next::FreshLife => this.cell.refresh(),
                     Next::Burial(reason) => {
-                        this.node.bury(&*this.cell, reason);
+                        lent().bury(&*this.cell, reason);
                         return Poll::Ready(());
                     }
                 }
@@ -158,7 +175,7 @@ impl<A: Actor> Life<A> {
                     keeper.ended(end);
                 }
                 None => {
-                    this.node.bury(&*this.cell, end.reason);
+                    lent().bury(&*this.cell, end.reason);
                     return Poll::Ready(());
                 }
             }
@@ -170,7 +187,7 @@ impl<A: Actor> Drop for Life<A> {
     /// The thread or the simulated host ends before the actor does.
     fn drop(&mut self) {
         if self.running.is_some() {
-            let mut node = Some(self.node.clone());
+            let mut node = self.node.take();
             let _ambient = ambient::enter(&mut node, self.cell.pid.incarnation());
             self.discard();
         }

@@ -14,6 +14,7 @@ pub(crate) mod envelope;
 pub(crate) mod held;
 mod lane;
 pub(crate) mod mailbox;
+pub(crate) mod place;
 mod pool;
 pub(crate) mod queue;
 pub(crate) mod reply;

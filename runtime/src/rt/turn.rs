@@ -8,15 +8,18 @@
 //!
 //! What comes later in that order is not looked at while something before it is pending, as with
 //! actix's contexts: a `wait` (so an `AtomicResponse`) keeps messages, timers and futures out. After
-//! `BUDGET` messages the turn ends, so that timers and the other actors of the thread have theirs.
+//! `BUDGET` messages the turn ends, so that timers and the other actors of the thread have theirs; at
+//! `PARTS` times that if the messages take next to no time.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     task::{self, Poll},
+    time::Duration,
 };
 
 use actix::{ActorContext, AsyncContext, Running};
+use tokio::time::Instant;
 
 use super::{
     ActixActor, Actor, Context,
@@ -25,13 +28,20 @@ use super::{
     raw::{
         held::Held,
         mailbox::{Receiving, signal},
+        place::{Taken, taken},
     },
-    vitals::Stopwatch,
+    vitals::{Stopwatch, Turn},
 };
 use crate::{ExitReason, Node, blocking::Watch, cell::Cell, supervision::keeper::End};
 
-/// Messages in a turn.
+/// Messages in a turn, and in a further part of one that took no longer than `LONG` so far.
 const BUDGET: usize = 256;
+/// Parts of a turn.
+const PARTS: usize = 8;
+/// After that long a turn ends with the part at hand.
+const LONG: Duration = Duration::from_micros(50);
+/// So many messages before the end of a turn's first part the turn looks at the clock.
+const EARLY: usize = BUDGET - 16;
 /// Messages between two looks at the clock, for an actor with timers.
 const TIMER_BUDGET: usize = 32;
 
@@ -75,7 +85,10 @@ impl<A: Actor> Turns<A> {
 
     /// Takes a turn; ready when the actor has ended.
     pub(super) fn poll(&mut self, cell: &Cell<A>, cx: &mut task::Context<'_>) -> Poll<End> {
-        let turn = self.watch.begin();
+        let turn = match self.is_idle(cell) {
+            true => Turn::untimed(),
+            false => self.watch.begin(),
+        };
         let polled = self.take(cell, cx);
         turn.end(&cell.vitals);
         polled
@@ -130,6 +143,12 @@ impl<A: Actor> Turns<A> {
                 Step::Done | Step::Blocked => {}
             }
         }
+    }
+
+    /// Whether there is nothing for it but to start or to end: not worth a look at the clock.
+    fn is_idle(&mut self, cell: &Cell<A>) -> bool {
+        let core = self.body.get();
+        cell.mailbox.is_idle() && core.is_some_and(|core| core.ctx.extras.is_none())
     }
 
     /// The core, where no handler has it.
@@ -193,6 +212,7 @@ impl<A: Actor> Turns<A> {
         cx: &mut task::Context<'_>,
     ) -> Step {
         let (mut left, mut look) = (BUDGET, 0);
+        let (mut parts, mut began) = (PARTS, None);
         loop {
             let Some(core) = self.body.get() else {
                 return Step::Blocked;
@@ -201,7 +221,7 @@ impl<A: Actor> Turns<A> {
                 return Step::Blocked;
             }
             if let Some(notice) = receiving.pop_system() {
-                self.open(notice, cell);
+                taken(notice, |notice| self.open(notice, cell));
                 continue;
             }
             if let Some(extras) = &mut core.ctx.extras
@@ -213,26 +233,33 @@ impl<A: Actor> Turns<A> {
                 }
                 look = TIMER_BUDGET;
             }
-            if left == 0 {
-                return Step::Spent;
+            if left == EARLY {
+                began.get_or_insert_with(Instant::now);
             }
-            let Some(envelope) = receiving.pop() else {
+            if left == 0 {
+                parts -= 1;
+                if parts == 0 || began.is_none_or(|began: Instant| began.elapsed() > LONG) {
+                    return Step::Spent;
+                }
+                left = BUDGET;
+            }
+            let opened = receiving.pop_with(|envelope| self.open(envelope, cell));
+            if opened.is_none() {
                 return Step::Done;
-            };
-            self.open(envelope, cell);
+            }
             left -= 1;
             look = look.saturating_sub(1);
         }
     }
 
     #[inline]
-    fn open(&mut self, envelope: Envelope<A>, cell: &Cell<A>) {
+    fn open(&mut self, envelope: Taken<'_, Envelope<A>>, cell: &Cell<A>) {
         // Only this thread counts.
         let handled = cell.handled.load(Ordering::Relaxed);
         cell.handled.store(handled + 1, Ordering::Relaxed);
         #[cfg(feature = "testkit")]
-        cell.trace_handled(&envelope);
-        let name = envelope.name();
+        cell.trace_handled(envelope.get());
+        let name = envelope.get().name();
         let watch = cfg!(debug_assertions).then(Watch::start);
         self.open_guarded(envelope, name, cell);
         if let Some(watch) = watch {
@@ -241,11 +268,18 @@ impl<A: Actor> Turns<A> {
     }
 
     #[inline]
-    fn open_guarded(&mut self, envelope: Envelope<A>, name: &'static str, cell: &Cell<A>) {
+    fn open_guarded(
+        &mut self,
+        envelope: Taken<'_, Envelope<A>>,
+        name: &'static str,
+        cell: &Cell<A>,
+    ) {
         if !cell.resumes {
-            return envelope.open(&mut self.body);
+            return Envelope::open(envelope, &mut self.body);
         }
-        let opened = catch_unwind(AssertUnwindSafe(|| envelope.open(&mut self.body)));
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            Envelope::open(envelope, &mut self.body);
+        }));
         if let Err(panic) = opened {
             cell.resumed(name, panic);
         }

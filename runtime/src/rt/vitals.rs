@@ -99,6 +99,10 @@ impl Stopwatch {
 }
 
 impl Turn {
+    pub(crate) fn untimed() -> Self {
+        Self(None)
+    }
+
     /// The turn ends.
     #[inline]
     pub(crate) fn end(self, vitals: &Vitals) {

@@ -7,7 +7,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{self, Poll, Waker},
 };
 
@@ -50,21 +53,33 @@ pub(crate) trait Keeper: Send {
 
 /// The actors that wait for a restart, so that an order to stop need not wait for it.
 #[derive(Default)]
-pub(crate) struct Pausing(Mutex<BTreeMap<AnyPid, Waker>>);
+pub(crate) struct Pausing {
+    /// How many there are: most orders to stop find none, without the lock.
+    count: AtomicUsize,
+    wakers: Mutex<BTreeMap<AnyPid, Waker>>,
+}
 
 impl Pausing {
+    /// Before it looks at its orders: one that comes after will see it, as the count and the orders
+    /// are sequentially consistent.
     fn insert(&self, pid: &AnyPid, waker: &Waker) {
-        let mut pausing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pausing.insert(pid.clone(), waker.clone());
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.insert(pid.clone(), waker.clone());
+        self.count.store(wakers.len(), Ordering::SeqCst);
     }
 
     fn remove(&self, pid: &AnyPid) -> Option<Waker> {
-        let mut pausing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pausing.remove(pid)
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let waker = wakers.remove(pid);
+        self.count.store(wakers.len(), Ordering::SeqCst);
+        waker
     }
 
-    /// Has the actor look whether it was told to stop, if it waits.
+    /// Has the actor, which was just given an order, look at its orders, if it waits.
     pub(crate) fn wake(&self, pid: &AnyPid) {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
         if let Some(waker) = self.remove(pid) {
             waker.wake();
         }
@@ -151,7 +166,10 @@ impl Keeper for Own {
         // Registered before it looks, so that an order in between wakes it.
         self.node.inner.pausing.insert(self.cell.pid(), cx.waker());
         match self.told() {
-            Some(reason) => Poll::Ready(Next::Burial(reason)),
+            Some(reason) => {
+                self.node.inner.pausing.remove(self.cell.pid());
+                Poll::Ready(Next::Burial(reason))
+            }
             None => Poll::Pending,
         }
     }

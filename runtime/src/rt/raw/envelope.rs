@@ -5,8 +5,10 @@
 
 use std::{
     marker::PhantomData,
-    mem::{ManuallyDrop, MaybeUninit, align_of, size_of},
+    mem::{MaybeUninit, align_of, size_of},
 };
+
+use super::place::{Filled, Place, Taken};
 
 /// What an envelope holds: it is opened once, or dropped.
 pub(crate) trait Contents<T: ?Sized>: Send + 'static {
@@ -26,6 +28,7 @@ struct Table<T: ?Sized> {
     name: &'static str,
     /// Moves the contents out and hands them over.
     open: unsafe fn(*mut Words, &mut T),
+    #[cfg_attr(not(feature = "testkit"), expect(dead_code, reason = "for traces"))]
     body: unsafe fn(*const Words) -> Option<Vec<u8>>,
     drop: unsafe fn(*mut Words),
 }
@@ -67,34 +70,37 @@ impl<C> InPlace<C> {
 }
 
 impl<T: ?Sized + 'static> Envelope<T> {
+    /// Writes an envelope with these contents.
     #[inline]
-    pub(crate) fn new<C: Contents<T>>(contents: C) -> Self {
+    pub(crate) fn seal<C: Contents<T>>(contents: C, place: Place<'_, Self>) -> Filled {
         if InPlace::<C>::FITS {
-            Self::in_place(contents)
+            Self::write(contents, place)
         } else {
-            Self::in_place(Box::new(contents))
+            Self::write(Box::new(contents), place)
         }
     }
 
     #[inline]
-    fn in_place<C: Contents<T>>(contents: C) -> Self {
+    fn write<C: Contents<T>>(contents: C, place: Place<'_, Self>) -> Filled {
         assert!(InPlace::<C>::FITS, "the contents fit");
-        let mut words: Words = [MaybeUninit::uninit(); 6];
-        // SAFETY: they fit, in size and alignment.
-        unsafe { (&raw mut words).cast::<C>().write(contents) };
-        Self {
-            table: InPlace::<C>::table(),
-            words,
-            opens: PhantomData,
+        // SAFETY: the table is set, and the contents fit in the words, in size and alignment; what
+        // they leave may stay uninitialised.
+        unsafe {
+            place.fill_with(|envelope| {
+                (&raw mut (*envelope).table).write(InPlace::<C>::table());
+                (&raw mut (*envelope).words).cast::<C>().write(contents);
+            })
         }
     }
 
-    /// Hands the contents over.
+    /// Hands the contents of an envelope over, from where it lies.
     #[inline]
-    pub(crate) fn open(self, to: &mut T) {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: the contents are moved out, and `this` is neither used nor dropped after.
-        unsafe { (this.table.open)(&raw mut this.words, to) }
+    pub(crate) fn open(envelope: Taken<'_, Self>, to: &mut T) {
+        // SAFETY: the function moves the contents out before anything else, and the table needs no
+        // drop.
+        unsafe {
+            envelope.take_with(|envelope| ((*envelope).table.open)(&raw mut (*envelope).words, to));
+        }
     }
 
     /// The message's name on the wire.
@@ -103,6 +109,7 @@ impl<T: ?Sized + 'static> Envelope<T> {
     }
 
     /// The message as it travels, unless it cannot.
+    #[cfg(feature = "testkit")]
     pub(crate) fn body(&self) -> Option<Vec<u8>> {
         // SAFETY: neither opened nor dropped.
         unsafe { (self.table.body)(&self.words) }
@@ -133,6 +140,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::rt::raw::place::{made, taken};
+
+    fn open(contents: impl Contents<u64>, to: &mut u64) {
+        taken(sealed(contents), |envelope| Envelope::open(envelope, to));
+    }
+
+    fn sealed(contents: impl Contents<u64>) -> Envelope<u64> {
+        made(|place| Envelope::seal(contents, place))
+    }
 
     struct Kept<const N: usize>(
         #[expect(dead_code, reason = "its count is looked at")] Arc<()>,
@@ -170,21 +186,21 @@ mod tests {
     #[test]
     fn small_and_large_contents_are_opened_once_or_dropped() {
         let (kept, mut sum) = (Arc::new(()), 0);
-        Envelope::new(Kept(kept.clone(), [1, 2, 3, 4, 5])).open(&mut sum);
-        Envelope::new(Kept(kept.clone(), [10; 30])).open(&mut sum);
+        open(Kept(kept.clone(), [1, 2, 3, 4, 5]), &mut sum);
+        open(Kept(kept.clone(), [10; 30]), &mut sum);
         assert_eq!(sum, 315);
-        let large = Envelope::<u64>::new(Kept(kept.clone(), [1; 6]));
+        let large = sealed(Kept(kept.clone(), [1; 6]));
         assert_eq!((large.name(), large.body()), ("kept", Some(vec![6])));
         assert_eq!(Arc::strong_count(&kept), 2);
         drop(large);
-        drop(Envelope::<u64>::new(Kept(kept.clone(), [])));
+        drop(sealed(Kept(kept.clone(), [])));
         assert_eq!(Arc::strong_count(&kept), 1);
     }
 
     #[test]
     fn contents_of_another_alignment_are_boxed() {
         let mut sum = 0;
-        Envelope::new(Aligned(7)).open(&mut sum);
+        open(Aligned(7), &mut sum);
         assert_eq!(sum, 7);
         const { assert!(!InPlace::<Aligned>::FITS && InPlace::<[u64; 6]>::FITS) };
         assert_eq!(size_of::<Envelope<u64>>(), 7 * size_of::<usize>());

@@ -10,6 +10,7 @@ use std::task::Waker;
 use super::{
     doorbell::Doorbell,
     lane::Lane,
+    place::{Filled, Place, Taken, taken},
     queue::{Queue, Rejected},
 };
 use crate::sync::{
@@ -64,12 +65,12 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Takes what `make` makes of `source` if there is room. `make` must not panic.
+    /// Takes what `make` writes of `source` if there is room. `make` must not panic.
     #[inline]
     pub(crate) fn push_with<S>(
         &self,
         source: S,
-        make: impl FnOnce(S) -> T,
+        make: impl FnOnce(S, Place<'_, T>) -> Filled,
     ) -> Result<(), Rejected<S>> {
         self.queue.push_with(source, make)?;
         sequenced();
@@ -81,7 +82,7 @@ impl<T> Mailbox<T> {
     pub(crate) fn push_many<S>(
         &self,
         sources: &mut impl Iterator<Item = S>,
-        make: impl Fn(S) -> T,
+        make: impl Fn(S, Place<'_, T>) -> Filled,
     ) -> Result<usize, Rejected<S>> {
         let mut count = 0;
         let result = sources.by_ref().try_for_each(|source| {
@@ -93,12 +94,12 @@ impl<T> Mailbox<T> {
         result.map(|()| count)
     }
 
-    /// Takes what `make` makes of `source`, waiting for room.
+    /// Takes what `make` writes of `source`, waiting for room.
     #[cfg(not(loom))]
     pub(crate) async fn push_wait<S>(
         &self,
         mut source: S,
-        make: impl Fn(S) -> T,
+        make: impl Fn(S, Place<'_, T>) -> Filled,
     ) -> Result<(), Rejected<S>> {
         let _waiting = Waiting::new(&self.waiting);
         loop {
@@ -169,7 +170,7 @@ impl<T> Mailbox<T> {
             round += 1;
         }
         // SAFETY: whoever pops from a mailbox that evicts holds `evicting`.
-        let message = unsafe { self.queue.pop() };
+        let message = unsafe { self.queue.pop() }.map(|message| message.into_inner());
         self.evicting.store(false, Ordering::Release);
         message
     }
@@ -177,8 +178,11 @@ impl<T> Mailbox<T> {
     /// Refuses everything from now on; what is queued can still be received.
     pub(crate) fn close(&self) {
         self.queue.close();
+        // One that begins to wait from now on finds it closed.
         #[cfg(not(loom))]
-        self.room.notify_waiters();
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.room.notify_waiters();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -194,7 +198,9 @@ impl<T> Mailbox<T> {
         self.len() >= self.capacity()
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether there is no message.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.lane.is_empty()
     }
 }
@@ -232,14 +238,24 @@ impl<T> Receiving<'_, T> {
         unsafe { self.mailbox.lane.pop() }
     }
 
-    /// The next message; waits for a sender that is in the middle of writing it.
+    /// Hands the next message to `take`; waits for a sender that is in the middle of writing it.
+    /// `None` when there is no message.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop_with<R>(&mut self, take: impl FnOnce(Taken<'_, T>) -> R) -> Option<R> {
         let mut round = 0;
         loop {
-            if let Some(message) = self.try_pop() {
-                self.received += 1;
-                return Some(message);
+            if self.mailbox.evicts {
+                if let Some(message) = self.mailbox.pop_exclusively() {
+                    self.received += 1;
+                    return Some(taken(message, take));
+                }
+            } else {
+                // SAFETY: `self` is the one that receives, and senders never do from this mailbox;
+                // what was popped before is gone, as `take` could not keep it.
+                if let Some(message) = unsafe { self.mailbox.queue.pop() } {
+                    self.received += 1;
+                    return Some(take(message));
+                }
             }
             if self.mailbox.queue.is_empty() {
                 return None;
@@ -249,13 +265,9 @@ impl<T> Receiving<'_, T> {
         }
     }
 
-    #[inline]
-    fn try_pop(&mut self) -> Option<T> {
-        if self.mailbox.evicts {
-            return self.mailbox.pop_exclusively();
-        }
-        // SAFETY: `self` is the one that receives, and senders never do from this mailbox.
-        unsafe { self.mailbox.queue.pop() }
+    /// The next message, moved out.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.pop_with(|message| message.into_inner())
     }
 
     /// Takes signals back.

@@ -16,7 +16,10 @@
 
 use std::mem::MaybeUninit;
 
-use super::pool;
+use super::{
+    place::{Filled, Place, Taken},
+    pool,
+};
 use crate::sync::{
     UnsafeCell,
     atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
@@ -76,10 +79,11 @@ struct Tail<T> {
 struct Head<T> {
     /// Messages received; the bound counts from here.
     received: AtomicU64,
-    place: UnsafeCell<Place<T>>,
+    at: UnsafeCell<At<T>>,
 }
 
-struct Place<T> {
+/// Where the receiver is.
+struct At<T> {
     block: *mut Block<T>,
     /// Slots of `block` that were received.
     used: usize,
@@ -125,7 +129,7 @@ impl<T> Queue<T> {
             _apart: [0; 6],
             head: Head {
                 received: AtomicU64::new(0),
-                place: UnsafeCell::new(Place {
+                at: UnsafeCell::new(At {
                     block: std::ptr::null_mut(),
                     used: 0,
                 }),
@@ -146,12 +150,12 @@ impl<T> Queue<T> {
         n < limit
     }
 
-    /// Puts `make(source)` at the end, if there is room. `make` must not panic.
+    /// Has `make` write what it makes of `source` at the end, if there is room. `make` must not panic.
     #[inline]
     pub(crate) fn push_with<S>(
         &self,
         source: S,
-        make: impl FnOnce(S) -> T,
+        make: impl FnOnce(S, Place<'_, T>) -> Filled,
     ) -> Result<(), Rejected<S>> {
         let mut word = self.tail.word.load(Ordering::Acquire);
         let mut round = 0;
@@ -184,10 +188,10 @@ impl<T> Queue<T> {
                     // is the block of `n`; the receiver does not leave it before slot `at` is
                     // ready; and the claim makes the slot ours alone.
                     let slot = unsafe { &(*block).slots[at] };
-                    let value = make(source);
                     slot.value.with_mut(|slot| {
                         // SAFETY: as above; what the slot held was moved out by the receiver.
-                        unsafe { (*slot).write(value) };
+                        let place = Place::new(unsafe { &mut *slot });
+                        let _: Filled = make(source, place);
                     });
                     slot.ready.store(true, Ordering::Release);
                     return Ok(());
@@ -213,49 +217,51 @@ impl<T> Queue<T> {
         block
     }
 
-    /// The next message. `None` also while its sender is still writing it.
+    /// The next message, which stays where it is until the next `pop`. `None` also while its sender
+    /// is still writing it.
     ///
     /// # Safety
-    /// No other thread is in `pop`, and what one did before is visible.
+    /// No other thread is in `pop`, and what one did before is visible. What was popped before has
+    /// been dropped or moved out.
     #[inline]
-    pub(crate) unsafe fn pop(&self) -> Option<T> {
-        self.head.place.with_mut(|place| {
+    pub(crate) unsafe fn pop(&self) -> Option<Taken<'_, T>> {
+        self.head.at.with_mut(|at| {
             // SAFETY: the caller is the only one to receive, and nobody else touches the place.
-            let place = unsafe { &mut *place };
-            if place.block.is_null() || place.used == SLOTS {
-                self.advance(place)?;
+            let at = unsafe { &mut *at };
+            if at.block.is_null() || at.used == SLOTS {
+                self.advance(at)?;
             }
             // SAFETY: the receiver's block is not freed but by the receiver.
-            let slot = unsafe { &(*place.block).slots[place.used] };
+            let slot = unsafe { &(*at.block).slots[at.used] };
             if !slot.ready.load(Ordering::Acquire) {
                 return None;
             }
-            // SAFETY: ready: written, and not yet moved out.
-            let value = slot
-                .value
-                .with(|value| unsafe { (*value).assume_init_read() });
             slot.ready.store(false, Ordering::Relaxed);
-            place.used += 1;
+            at.used += 1;
             let received = self.head.received.load(Ordering::Relaxed) + 1;
             self.head.received.store(received, Ordering::Release);
-            Some(value)
+            Some(slot.value.with_mut(|value| {
+                // SAFETY: ready: written, and taken only here. A slot is written again only after
+                // its block was left, which the next `pop` does at the earliest.
+                unsafe { Taken::new(value.cast()) }
+            }))
         })
     }
 
     /// Goes on to the next block, if there is one, and gives the one before back.
     #[cold]
-    fn advance(&self, place: &mut Place<T>) -> Option<()> {
-        let next = if place.block.is_null() {
+    fn advance(&self, at: &mut At<T>) -> Option<()> {
+        let next = if at.block.is_null() {
             self.first.load(Ordering::Acquire)
         } else {
             // SAFETY: the receiver's block is not freed but by the receiver.
-            unsafe { &(*place.block).next }.load(Ordering::Acquire)
+            unsafe { &(*at.block).next }.load(Ordering::Acquire)
         };
         if next.is_null() {
             return None;
         }
-        let left = std::mem::replace(&mut place.block, next);
-        place.used = 0;
+        let left = std::mem::replace(&mut at.block, next);
+        at.used = 0;
         if !left.is_null() {
             // SAFETY: all its slots were received, and `next` was set, so no sender touches it.
             unsafe {
@@ -297,9 +303,9 @@ impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         // SAFETY: nobody else has the queue.
         while unsafe { self.pop() }.is_some() {}
-        let last = self.head.place.with(|place| {
+        let last = self.head.at.with(|at| {
             // SAFETY: as above.
-            unsafe { (*place).block }
+            unsafe { (*at).block }
         });
         if !last.is_null() {
             // SAFETY: blocks come from a box, and all before the last are given back.
