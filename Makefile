@@ -54,6 +54,7 @@ gpu-check:
 ## make lint      formatting and clippy, warnings denied
 lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 ## make docs      the API documentation, warnings denied

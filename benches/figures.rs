@@ -99,7 +99,8 @@ pub(crate) fn record(name: &str, value: f64, unit: &str, baseline: &str) {
         "name": name, "value": value, "unit": unit, "baseline": baseline,
         "commit": commit.unwrap_or_default(),
     });
-    let path = target_dir().join("figures.jsonl");
+    let path = std::env::var_os("TEPUI_FIGURES").map(PathBuf::from);
+    let path = path.unwrap_or_else(|| target_dir().join("figures.jsonl"));
     let file = fs::OpenOptions::new().create(true).append(true).open(path);
     let written = file.and_then(|mut file| writeln!(file, "{figure}"));
     written.expect("the target directory is writable");

@@ -46,6 +46,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         "tepui-executor",
         &["tepui-runtime", "tepui-protocol", "tepui-isolation"],
     ),
+    ("tepui-peers", &["tepui-runtime", "tepui-certs"]),
 ];
 
 fn root() -> &'static Path {
