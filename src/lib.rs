@@ -17,7 +17,11 @@ pub use tepui_runtime::testkit;
 #[doc = include_str!("../docs/testing.md")]
 mod testing {}
 
-/// What an actor or a framework needs.
+/// What an actor or a framework needs; `tepui` is enough of a dependency for its macros (`serde` is
+/// needed beside it, for messages that travel).
 pub mod prelude {
-    pub use tepui_runtime::prelude::*;
+    pub use tepui_runtime::{
+        facade::{Actor, Message, handlers, routes},
+        prelude::*,
+    };
 }

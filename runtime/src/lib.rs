@@ -158,6 +158,15 @@ pub use tepui_runtime_macros::routes;
 #[cfg(feature = "testkit")]
 pub use tepui_runtime_macros::test;
 
+/// The macros for those who depend on the facade `tepui` alone.
+#[doc(hidden)]
+pub mod facade {
+    pub use tepui_runtime_macros::{
+        FacadeActor as Actor, FacadeMessage as Message, facade_handlers as handlers,
+        facade_routes as routes,
+    };
+}
+
 /// What an actor's source file needs.
 pub mod prelude {
     pub use serde::{Deserialize, Serialize};

@@ -11,6 +11,8 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
+
 use proc_macro::TokenStream;
 use syn::{DeriveInput, ItemImpl, Path, parse_macro_input, parse_quote};
 
@@ -42,6 +44,34 @@ pub fn routes(attribute: TokenStream, input: TokenStream) -> TokenStream {
     or_error(no_arguments("routes", attribute).and_then(|()| routes::expand(input)))
 }
 
+/// [`macro@Message`], as the facade `tepui` has it.
+#[doc(hidden)]
+#[proc_macro_derive(FacadeMessage, attributes(message))]
+pub fn facade_message(input: TokenStream) -> TokenStream {
+    for_facade(|| derive_message(input))
+}
+
+/// [`macro@Actor`], as the facade has it.
+#[doc(hidden)]
+#[proc_macro_derive(FacadeActor, attributes(actor))]
+pub fn facade_actor(input: TokenStream) -> TokenStream {
+    for_facade(|| derive_actor(input))
+}
+
+/// [`macro@handlers`], as the facade has it.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn facade_handlers(attribute: TokenStream, input: TokenStream) -> TokenStream {
+    for_facade(|| handlers(attribute, input))
+}
+
+/// [`macro@routes`], as the facade has it.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn facade_routes(attribute: TokenStream, input: TokenStream) -> TokenStream {
+    for_facade(|| routes(attribute, input))
+}
+
 fn no_arguments(name: &str, attribute: TokenStream) -> syn::Result<()> {
     let given = proc_macro2::TokenStream::from(attribute);
     if given.is_empty() {
@@ -57,9 +87,25 @@ fn or_error(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
         .into()
 }
 
+thread_local! {
+    /// The expansion at hand is for those who depend on `tepui` alone.
+    static FACADE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Expands for those who depend on the facade alone.
+fn for_facade<T>(expand: impl FnOnce() -> T) -> T {
+    FACADE.set(true);
+    let expanded = expand();
+    FACADE.set(false);
+    expanded
+}
+
 /// The crate that the expansions name.
 fn root() -> Path {
-    parse_quote!(::tepui_runtime)
+    match FACADE.get() {
+        false => parse_quote!(::tepui_runtime),
+        true => parse_quote!(::tepui::runtime),
+    }
 }
 
 /// `#[tepui_runtime::test]`.
@@ -72,7 +118,7 @@ pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn facade_test(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand_test(options, function, &parse_quote!(::tepui::runtime))
+    for_facade(|| expand_test(options, function, &root()))
 }
 
 fn expand_test(options: TokenStream, function: TokenStream, runtime: &Path) -> TokenStream {

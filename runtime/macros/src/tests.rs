@@ -100,3 +100,28 @@ fn tests_name_the_signature_and_the_options_that_they_want() {
     let twice = option("seed = 7, seeds = 0..2").unwrap_err().to_string();
     assert_eq!(twice, "the seeds are given twice");
 }
+
+#[test]
+fn the_facade_s_expansions_name_the_facade() {
+    let message = || crate::message::expand(&parse_quote! { struct M; });
+    let handlers = || {
+        crate::handlers::expand(parse_quote! {
+            impl A { #[on] fn on(&mut self, message: M) {} #[route(GET, "/")] fn get(&mut self) {} }
+        })
+    };
+    let actor = || crate::actor::expand(&parse_quote! { struct A; });
+    let routes = || {
+        crate::routes::expand(parse_quote! { impl A { #[route(GET, "/")] fn get(&mut self) {} } })
+    };
+    let expansions: [&dyn Fn() -> syn::Result<proc_macro2::TokenStream>; 4] =
+        [&message, &handlers, &actor, &routes];
+    for expand in expansions {
+        let text = |tokens: syn::Result<proc_macro2::TokenStream>| tokens.unwrap().to_string();
+        let (direct, facade) = (text(expand()), text(crate::for_facade(expand)));
+        assert!(direct.contains(":: tepui_runtime ::"), "{direct}");
+        assert_eq!(
+            direct.replace("tepui_runtime ::", "tepui :: runtime ::"),
+            facade
+        );
+    }
+}

@@ -273,7 +273,7 @@ impl Sim {
     /// Lets time pass until `done`.
     ///
     /// # Errors
-    /// The first violation of the run; `SIM-2` when it is not done within `limit`.
+    /// The first violation of the run; `SIM-DONE` when it is not done within `limit`.
     pub fn run_until(
         &mut self,
         limit: Duration,
@@ -283,7 +283,7 @@ impl Sim {
         while !done(&self.journal) {
             self.step()?;
             if self.net.elapsed() > until {
-                return self.ensure(&format!("SIM-2 done within {limit:?}"), false);
+                return self.ensure(&format!("SIM-DONE within {limit:?}"), false);
             }
         }
         Ok(())
