@@ -1,8 +1,22 @@
-//! The allocator alone: offers a second of a full round, beside a bare scan of the same agents.
+//! The allocator alone. CPU time, medians; each case beside its baseline in the same run.
+//!
+//! | case | file |
+//! |---|---|
+//! | whole decisions, 100,000 agents x 10,000 frameworks x 100 roles at 90 % load, beside the floor program; growth, single events, memory | `allocator/decisions.rs` |
+//! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
 //!
 //! A round: every agent is free, each goes to the framework whose turn it is, all is declined
-//! without a filter. Sizes 10^2 and 10^3 agents, 100 frameworks in 10 roles. CPU time, median.
+//! without a filter. Sizes 10^2 and 10^3 agents, 100 frameworks in 10 roles.
 //! `cargo bench --bench allocator`
+
+#[path = "allocator/decisions.rs"]
+mod decisions;
+#[path = "allocator/engine.rs"]
+mod engine;
+#[path = "allocator/floor.rs"]
+mod floor;
+#[path = "allocator/workload.rs"]
+mod workload;
 
 mod figures;
 
@@ -103,6 +117,7 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
 }
 
 fn main() {
+    decisions::all();
     let mut criterion = criterion();
     rounds(&mut criterion, 100);
     rounds(&mut criterion, 1000);

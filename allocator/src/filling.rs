@@ -9,15 +9,16 @@
 //! | saturated | a resource of which nothing is left, or of which no leaf that wants more could take its part |
 
 use crate::{
-    order::{Demand, NodeId, Rescaling, ShareTree},
+    order::{Amounts, NodeId, Rule, ShareTree},
     share::Weight,
 };
 
 #[derive(Clone, Debug)]
 struct Leaf<const L: usize> {
     id: NodeId,
-    demand: Demand<L>,
+    demand: Amounts<L>,
     wants: Option<u64>,
+    tasks: u64,
 }
 
 /// A pool and its leaves. See the module.
@@ -26,6 +27,7 @@ pub struct Filling<const L: usize> {
     tree: ShareTree<L>,
     free: [u64; L],
     leaves: Vec<Leaf<L>>,
+    labels: u32,
 }
 
 /// Why a leaf cannot be.
@@ -38,17 +40,19 @@ pub enum BadLeaf {
 
 impl<const L: usize> Filling<L> {
     /// An empty pool of this capacity.
-    pub fn new(capacity: [u64; L], rescaling: Rescaling) -> Self {
+    pub fn new(capacity: [u64; L], rule: Rule) -> Self {
         Self {
-            tree: ShareTree::new(capacity, rescaling),
+            tree: ShareTree::new(capacity, rule),
             free: capacity,
             leaves: Vec::new(),
+            labels: 0,
         }
     }
 
     /// Adds an inner node.
     pub fn add_inner(&mut self, parent: NodeId, weight: Weight) -> NodeId {
-        self.tree.add_inner(parent, weight)
+        let label = self.next_label();
+        self.tree.add_inner(parent, weight, label)
     }
 
     /// Adds a leaf that wants so many tasks; without a number, as many as it can get.
@@ -59,14 +63,21 @@ impl<const L: usize> Filling<L> {
         &mut self,
         parent: NodeId,
         weight: Weight,
-        demand: Demand<L>,
+        demand: Amounts<L>,
         wants: Option<u64>,
     ) -> Result<NodeId, BadLeaf> {
         if wants.is_none() && demand.iter().all(|&each| each == 0) {
             return Err(BadLeaf::Insatiable);
         }
-        let id = self.tree.add_leaf(parent, weight, demand);
-        self.leaves.push(Leaf { id, demand, wants });
+        let label = self.next_label();
+        let id = self.tree.add_leaf(parent, weight, label);
+        let tasks = 0;
+        self.leaves.push(Leaf {
+            id,
+            demand,
+            wants,
+            tasks,
+        });
         self.settle();
         Ok(id)
     }
@@ -74,36 +85,36 @@ impl<const L: usize> Filling<L> {
     /// Gives one task to who is next; none if nobody can take one.
     pub fn step(&mut self) -> Option<NodeId> {
         let next = self.tree.next()?;
-        let leaf = self.leaves.iter().find(|leaf| leaf.id == next);
-        let demand = leaf.expect("the tree's leaves are ours").demand;
-        for (free, each) in self.free.iter_mut().zip(demand) {
+        let leaf = self.leaves.iter_mut().find(|leaf| leaf.id == next);
+        let leaf = leaf.expect("the tree's leaves are ours");
+        leaf.tasks += 1;
+        for (free, each) in self.free.iter_mut().zip(leaf.demand) {
             *free -= each;
         }
-        self.tree.give(next);
+        self.tree.hold(next, &leaf.demand);
         self.settle();
         Some(next)
     }
 
     /// Ends a task of a leaf. False if it has none.
     pub fn end(&mut self, leaf: NodeId) -> bool {
-        let found = self.leaves.iter().find(|other| other.id == leaf);
-        let Some(demand) = found
-            .filter(|_| self.tree.tasks(leaf) > 0)
-            .map(|leaf| leaf.demand)
-        else {
+        let found = self.leaves.iter_mut().find(|other| other.id == leaf);
+        let Some(found) = found.filter(|leaf| leaf.tasks > 0) else {
             return false;
         };
-        for (free, each) in self.free.iter_mut().zip(demand) {
+        found.tasks -= 1;
+        for (free, each) in self.free.iter_mut().zip(found.demand) {
             *free += each;
         }
-        self.tree.take(leaf);
+        self.tree.release(leaf, &found.demand);
         self.settle();
         true
     }
 
     /// A leaf's tasks.
     pub fn tasks(&self, leaf: NodeId) -> u64 {
-        self.tree.tasks(leaf)
+        let found = self.leaves.iter().find(|other| other.id == leaf);
+        found.map_or(0, |leaf| leaf.tasks)
     }
 
     /// The weighted share by which a node competes with its siblings, in 2^-40.
@@ -111,13 +122,17 @@ impl<const L: usize> Filling<L> {
         self.tree.key(node)
     }
 
+    /// Ties go to the earlier declared.
+    fn next_label(&mut self) -> u32 {
+        self.labels += 1;
+        self.labels
+    }
+
     /// Settles who is blocked and what is saturated.
     fn settle(&mut self) {
         let mut takers = [false; L];
         for leaf in &self.leaves {
-            let wants = leaf
-                .wants
-                .is_none_or(|wants| self.tree.tasks(leaf.id) < wants);
+            let wants = leaf.wants.is_none_or(|wants| leaf.tasks < wants);
             let fits = (0..L).all(|j| leaf.demand[j] <= self.free[j]);
             self.tree.block(leaf.id, !(wants && fits));
             for (j, taker) in takers.iter_mut().enumerate() {
@@ -150,7 +165,7 @@ mod tests {
     //= drf-2011 §4.1
     #[test]
     fn the_papers_example_is_picked_in_turns() {
-        let mut filling = Filling::new([9, 18], Rescaling::Hierarchical);
+        let mut filling = Filling::new([9, 18], Rule::Hierarchical);
         let a = leaf(&mut filling, NodeId::ROOT, [1, 4]);
         let b = leaf(&mut filling, NodeId::ROOT, [3, 1]);
         let picks: Vec<NodeId> = std::iter::from_fn(|| filling.step()).collect();
@@ -160,7 +175,7 @@ mod tests {
     //= hdrf-2013 §3
     #[test]
     fn a_group_gets_its_half_although_its_weights_are_spread() {
-        let mut filling = Filling::new([480, 480], Rescaling::Hierarchical);
+        let mut filling = Filling::new([480, 480], Rule::Hierarchical);
         let n1 = leaf(&mut filling, NodeId::ROOT, [1, 1]);
         let n2 = filling.add_inner(NodeId::ROOT, Weight::ONE);
         let n21 = leaf(&mut filling, n2, [1, 0]);
@@ -173,8 +188,8 @@ mod tests {
     //= hdrf-2013 §3
     #[test]
     fn churn_starves_a_leaf_without_rescaling_only() {
-        let run = |rescaling| {
-            let mut filling = Filling::new([10, 10], rescaling);
+        let run = |rule| {
+            let mut filling = Filling::new([10, 10], rule);
             let n1 = leaf(&mut filling, NodeId::ROOT, [0, 1]);
             let n2 = filling.add_inner(NodeId::ROOT, Weight::ONE);
             let n21 = leaf(&mut filling, n2, [1, 0]);
@@ -186,14 +201,14 @@ mod tests {
             }
             tasks(&filling, &vec![n1, n21, n22])
         };
-        assert_eq!(run(Rescaling::Hierarchical), [5, 10, 5]);
-        assert_eq!(run(Rescaling::None), [10, 10, 0]);
+        assert_eq!(run(Rule::Hierarchical), [5, 10, 5]);
+        assert_eq!(run(Rule::Sum), [10, 10, 0]);
     }
 
     //= hdrf-2013 §3
     #[test]
     fn blocked_nodes_are_not_rescaled() {
-        let mut filling = Filling::new([60, 60], Rescaling::Hierarchical);
+        let mut filling = Filling::new([60, 60], Rule::Hierarchical);
         let n1 = leaf(&mut filling, NodeId::ROOT, [1, 0]);
         let n2 = leaf(&mut filling, NodeId::ROOT, [1, 0]);
         let n3 = filling.add_inner(NodeId::ROOT, Weight::ONE);
@@ -209,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_leaf_that_takes_nothing_needs_a_limit() {
-        let mut filling = Filling::new([1], Rescaling::Hierarchical);
+        let mut filling = Filling::new([1], Rule::Hierarchical);
         let add = |filling: &mut Filling<1>, wants| {
             filling.add_leaf(NodeId::ROOT, Weight::ONE, [0], wants)
         };

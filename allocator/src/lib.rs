@@ -28,6 +28,8 @@
 //! | what does each call do? | `hierarchical.rs`, then `hierarchical/run.rs` |
 //! | who is next? | `sorter.rs`, then `sorter/drf.rs` |
 //! | what must always hold? | `invariants.rs` |
+//! | who is next, without sorting? | `order.rs`, then `order/share_tree.rs` |
+//! | tasks of known size on many agents, fast | `engine.rs` |
 //!
 //! # Writing another policy
 //! - Another **order** (first in first out, random, lottery): implement [`Sorter`] for any [`sorter::Client`] and use
@@ -57,6 +59,7 @@
 //! ```
 
 pub mod allocator;
+pub mod engine;
 pub mod filling;
 pub mod hierarchical;
 pub mod invariants;

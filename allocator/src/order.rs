@@ -4,10 +4,11 @@
 //! ordered by hierarchical DRF or by plain sums. Amounts are integers, keys are fixed point: equal
 //! calls give equal orders on any machine.
 
+mod reciprocal;
 mod share_tree;
 mod tournament;
 
 pub use self::{
-    share_tree::{Demand, NodeId, Rescaling, ShareTree},
-    tournament::{ABSENT, Tournament},
+    share_tree::{Amounts, NodeId, Rule, ShareTree},
+    tournament::{ABSENT, Ascending, Key, Tournament},
 };

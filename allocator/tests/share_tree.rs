@@ -7,7 +7,7 @@ use num_traits::{One, ToPrimitive, Zero};
 use proptest::prelude::*;
 use tepui_allocator::{
     Weight,
-    order::{NodeId, Rescaling, ShareTree},
+    order::{NodeId, Rule, ShareTree},
 };
 
 const L: usize = 3;
@@ -111,16 +111,17 @@ proptest! {
         shapes in shapes(),
         changes in prop::collection::vec(change(), 1..40),
     ) {
-        let mut tree = ShareTree::<L>::new(CAPACITY, Rescaling::Hierarchical);
+        let mut tree = ShareTree::<L>::new(CAPACITY, Rule::Hierarchical);
         let mut plain = vec![Plain { parent: 0, weight: 1, leaf: None }];
         let mut ids = vec![NodeId::ROOT];
         for (above, weight, demand) in shapes {
             let inner: Vec<usize> = (0..plain.len()).filter(|&n| plain[n].leaf.is_none()).collect();
             let parent = inner[above % inner.len()];
             let own = Weight::from_milli(weight * 1000).unwrap();
+            let label = u32::try_from(plain.len()).unwrap();
             ids.push(match demand {
-                Some(demand) => tree.add_leaf(ids[parent], own, demand),
-                None => tree.add_inner(ids[parent], own),
+                Some(_) => tree.add_leaf(ids[parent], own, label),
+                None => tree.add_inner(ids[parent], own, label),
             });
             plain.push(Plain { parent, weight, leaf: demand.map(|demand| (demand, 0, false)) });
         }
@@ -131,14 +132,15 @@ proptest! {
             let pick = |n: usize| leaves[n % leaves.len()];
             match change {
                 Change::Give(n) => {
-                    tree.give(ids[pick(n)]);
-                    plain[pick(n)].leaf.as_mut().unwrap().1 += 1;
+                    let (demand, tasks, _) = plain[pick(n)].leaf.as_mut().unwrap();
+                    *tasks += 1;
+                    tree.hold(ids[pick(n)], demand);
                 }
                 Change::Take(n) => {
-                    let tasks = &mut plain[pick(n)].leaf.as_mut().unwrap().1;
+                    let (demand, tasks, _) = plain[pick(n)].leaf.as_mut().unwrap();
                     if *tasks > 0 {
                         *tasks -= 1;
-                        tree.take(ids[pick(n)]);
+                        tree.release(ids[pick(n)], demand);
                     }
                 }
                 Change::Block(n, is) => {

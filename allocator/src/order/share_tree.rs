@@ -1,380 +1,409 @@
-//! The tree of shares: inner nodes with weights, tasks at the leaves, and who is served next.
-//!
-//! Hierarchical DRF, incrementally. With `lo` the least weighted share of a node's live children, the
-//! node's vector is what its subtree would hold if all live children were rescaled to `lo`, and blocked
-//! ones kept all that they have:
+//! The tree of shares: inner nodes with weights, what is held at the leaves, and who is served next.
 //!
 //! ```text
-//!   vector = lo * Σ_live vector_c * w_c / share_c  +  Σ_blocked vector_c        per resource
-//!   share  = the largest part of a resource that is not saturated;  key = share / w
+//!                root
+//!               /    \
+//!          inner a   inner b       each inner node: a tournament of its live children's keys
+//!          /    \        \
+//!       leaf    leaf     leaf      each leaf: what it holds, live or blocked
 //! ```
-//! Both sums are kept, and a tournament of the live children's keys, so that a change touches the nodes
-//! above it only: O(depth × (log children + L)). Sums are integers: what was added is subtracted
-//! again to the last bit, and nothing drifts. A change in what is saturated recomputes the tree.
-//!
-//! Numbers are fixed point: parts of the capacity and keys in 2^-40; keys are compared in 2^-32, so that
-//! roundings on different ways to the same share leave it the same.
+//! A change at a leaf touches the nodes above it only: O(depth × (log children + L)). What a node holds is
+//! the sum of what is below it, in exact integers; what was added is subtracted again to the last bit,
+//! and nothing drifts. How a node's key comes from that is a [`Rule`]; its arithmetic is `node.rs`.
 //!
 //! It does not own capacities in use: who calls [`ShareTree::block`] knows what still fits (see
-//! [`crate::filling`]).
+//! [`crate::filling`] and [`crate::engine`]).
 //
 //= hdrf-2013 §3
 
-use super::{ABSENT, Tournament};
-use crate::share::Weight;
+mod node;
 
-/// Fraction bits of parts and keys.
-const BITS: u32 = 40;
-/// Low bits of a key that are left out of comparisons.
-const BLUR: u32 = 8;
+use self::node::{Inner, NONE, Node};
+use super::{ABSENT, Key, reciprocal::Reciprocal};
+use crate::share::Weight;
 
 /// How inner nodes count what is below them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rescaling {
+pub enum Rule {
     /// Hierarchical DRF: live children are rescaled to the least of them, blocked ones are not.
     #[default]
     Hierarchical,
-    /// The sum of what is below, as Mesos sorts.
-    None,
+    /// The sum of what is below, as Mesos sorts: ties go to who has had fewer allocations.
+    //= mesos, sorter: siblings by share, past allocations, path
+    Sum,
 }
 
-/// Names a node of one tree; parents have lower numbers than their children.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Names a node of one tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
 impl NodeId {
     /// The root, which has neither weight nor siblings.
     pub const ROOT: NodeId = NodeId(0);
 
-    fn at(self) -> usize {
+    /// Its number; numbers are small, and used again after the node was removed.
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// What one task of a leaf takes, `demand[j]` of resource `j` in the units of the capacity.
-pub type Demand<const L: usize> = [u64; L];
-
-#[derive(Clone, Debug)]
-enum Kind<const L: usize> {
-    Leaf {
-        demand: Demand<L>,
-        tasks: u64,
-        blocked: bool,
-    },
-    Inner {
-        children: Vec<NodeId>,
-        order: Tournament,
-        live: u32,
-        /// `Σ vector * w / share` of live children, in 2^-40.
-        live_sum: [u128; L],
-        /// `Σ vector` of blocked ones; of all of them without rescaling.
-        whole_sum: [u128; L],
-    },
-}
-
-#[derive(Clone, Debug)]
-struct Node<const L: usize> {
-    parent: NodeId,
-    /// Among its siblings.
-    place: u32,
-    weight: Weight,
-    kind: Kind<L>,
-    vector: [u64; L],
-    key: u64,
-    live: bool,
-    /// What it adds to its parent's sums now: as a live child, and as a whole.
-    given: ([u128; L], [u128; L]),
-}
+/// Amounts, `amounts[j]` of resource `j` in the units of the capacity.
+pub type Amounts<const L: usize> = [u64; L];
 
 /// The tree. See the module.
 #[derive(Clone, Debug)]
 pub struct ShareTree<const L: usize> {
-    capacity: [u64; L],
+    capacity: Amounts<L>,
+    /// One over the capacity; zero where there is none, so that it counts for no share.
+    parts: [Reciprocal; L],
     saturated: [bool; L],
-    rescaling: Rescaling,
+    rule: Rule,
     nodes: Vec<Node<L>>,
+    inners: Vec<Inner<L>>,
+    free_nodes: Vec<NodeId>,
+    free_inners: Vec<u32>,
 }
 
 impl<const L: usize> ShareTree<L> {
     /// A tree without leaves over this capacity. Resources with a capacity of zero count for nothing.
-    pub fn new(capacity: [u64; L], rescaling: Rescaling) -> Self {
-        let root = Node {
-            parent: NodeId::ROOT,
-            place: 0,
-            weight: Weight::ONE,
-            kind: inner(),
-            vector: [0; L],
-            key: 0,
-            live: false,
-            given: ([0; L], [0; L]),
-        };
+    pub fn new(capacity: Amounts<L>, rule: Rule) -> Self {
+        let root = Node::new(NodeId::ROOT, 0, Weight::ONE, 0, 0);
         Self {
             capacity,
+            parts: capacity.map(|amount| Reciprocal::of(1, amount)),
             saturated: [false; L],
-            rescaling,
+            rule,
             nodes: vec![root],
+            inners: vec![Inner::new()],
+            free_nodes: Vec::new(),
+            free_inners: Vec::new(),
         }
     }
 
-    /// Adds an inner node.
+    /// Adds an inner node. Where shares tie, the smaller label is served first, then the earlier place.
     ///
     /// # Panics
     /// When `parent` is a leaf, or after 2^32 nodes.
-    pub fn add_inner(&mut self, parent: NodeId, weight: Weight) -> NodeId {
-        self.add(parent, weight, inner())
+    pub fn add_inner(&mut self, parent: NodeId, weight: Weight, label: u32) -> NodeId {
+        let inner = match self.free_inners.pop() {
+            Some(inner) => inner,
+            None => {
+                self.inners.push(Inner::new());
+                number(self.inners.len() - 1)
+            }
+        };
+        self.add(parent, weight, label, inner)
     }
 
-    /// Adds a leaf without tasks, which is not blocked.
+    /// Adds a leaf that holds nothing and is not blocked. Labels: [`ShareTree::add_inner`].
     ///
     /// # Panics
     /// As [`ShareTree::add_inner`].
-    pub fn add_leaf(&mut self, parent: NodeId, weight: Weight, demand: Demand<L>) -> NodeId {
-        let kind = Kind::Leaf {
-            demand,
-            tasks: 0,
-            blocked: false,
-        };
-        let id = self.add(parent, weight, kind);
+    pub fn add_leaf(&mut self, parent: NodeId, weight: Weight, label: u32) -> NodeId {
+        let id = self.add(parent, weight, label, NONE);
+        self.nodes[id.index()].live = true;
         self.refresh(id);
         id
     }
 
-    fn add(&mut self, parent: NodeId, weight: Weight, kind: Kind<L>) -> NodeId {
-        let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
-        let Kind::Inner { children, .. } = &mut self.nodes[parent.at()].kind else {
-            panic!("a leaf has no children");
-        };
-        let place = u32::try_from(children.len()).expect("fewer than 2^32 children");
-        children.push(id);
-        self.nodes.push(Node {
-            parent,
-            place,
-            weight,
-            kind,
-            vector: [0; L],
-            key: 0,
-            live: false,
-            given: ([0; L], [0; L]),
-        });
+    fn add(&mut self, parent: NodeId, weight: Weight, label: u32, inner: u32) -> NodeId {
+        let id = self
+            .free_nodes
+            .pop()
+            .unwrap_or_else(|| NodeId(number(self.nodes.len())));
+        let place = self.inner_mut(parent).adopt(id);
+        let node = Node::new(parent, place, weight, label, inner);
+        match self.nodes.get_mut(id.index()) {
+            Some(slot) => *slot = node,
+            None => self.nodes.push(node),
+        }
         id
     }
 
-    /// The leaf to serve next: from the root down, the live child of the least key, the earlier added
-    /// of equals. None if all are blocked.
+    /// Removes a leaf with what it holds, or an inner node without children.
+    ///
+    /// # Panics
+    /// For the root and for a node with children.
+    pub fn remove(&mut self, id: NodeId) {
+        assert!(id != NodeId::ROOT, "the root stays");
+        assert!(!self.has_children(id), "a node with children stays");
+        let inner = self.nodes[id.index()].inner;
+        let held = self.nodes[id.index()].held;
+        self.release(id, &held);
+        self.nodes[id.index()].live = false;
+        self.refresh(id);
+        if inner != NONE {
+            self.inners[inner as usize] = Inner::new();
+            self.free_inners.push(inner);
+        }
+        let node = &mut self.nodes[id.index()];
+        let (parent, place, given) = (node.parent, node.place, std::mem::take(&mut node.given));
+        self.inner_mut(parent).forget(place, &given);
+        self.free_nodes.push(id);
+        self.refresh(parent);
+    }
+
+    /// The leaf to serve next: from the root down, the live child of the least key. None if all are
+    /// blocked.
     pub fn next(&self) -> Option<NodeId> {
         let mut at = NodeId::ROOT;
         loop {
-            match &self.nodes[at.at()].kind {
-                Kind::Leaf { .. } => return Some(at),
-                Kind::Inner {
-                    children, order, ..
-                } => at = children[order.top()?.1 as usize],
+            let inner = self.nodes[at.index()].inner;
+            if inner == NONE {
+                return Some(at);
             }
+            let inner = &self.inners[inner as usize];
+            at = inner.child(inner.order.top()?);
         }
     }
 
-    /// The leaf has one more task.
-    pub fn give(&mut self, leaf: NodeId) {
-        if let Kind::Leaf { tasks, .. } = &mut self.nodes[leaf.at()].kind {
-            *tasks += 1;
-        }
-        self.refresh(leaf);
-    }
-
-    /// A task of the leaf has ended.
+    /// The live children of an inner node, the next to be served first.
     ///
     /// # Panics
-    /// When it has none.
-    pub fn take(&mut self, leaf: NodeId) {
-        if let Kind::Leaf { tasks, .. } = &mut self.nodes[leaf.at()].kind {
-            *tasks = tasks.checked_sub(1).expect("a task ends once");
+    /// For a leaf.
+    pub fn in_order(&self, parent: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let inner = &self.inners[self.nodes[parent.index()].inner as usize];
+        inner.order.ascending().map(|place| inner.child(place))
+    }
+
+    /// Whether `a` would be served before `b`, were both leaves live and all else as it is.
+    pub fn precedes(&self, mut a: NodeId, mut b: NodeId) -> bool {
+        let (mut depth_a, mut depth_b) = (self.depth(a), self.depth(b));
+        while a != b {
+            let (parent_a, parent_b) = (self.parent(a), self.parent(b));
+            if parent_a == parent_b {
+                let rank = |id: NodeId| (self.rank(id), self.nodes[id.index()].place);
+                return rank(a) < rank(b);
+            }
+            if depth_a >= depth_b {
+                (a, depth_a) = (parent_a, depth_a - 1);
+            } else {
+                (b, depth_b) = (parent_b, depth_b - 1);
+            }
         }
-        self.refresh(leaf);
+        false
+    }
+
+    /// The leaf holds so much more; one allocation more for it and all above it.
+    pub fn hold(&mut self, leaf: NodeId, amounts: &Amounts<L>) {
+        let mut at = leaf;
+        loop {
+            let node = &mut self.nodes[at.index()];
+            node.count = node.count.saturating_add(1);
+            for (held, more) in node.held.iter_mut().zip(amounts) {
+                *held = held.checked_add(*more).expect("a cluster's amounts fit");
+            }
+            if at == NodeId::ROOT {
+                return;
+            }
+            self.update(at);
+            at = self.parent(at);
+        }
+    }
+
+    /// The leaf holds so much less.
+    ///
+    /// # Panics
+    /// When it holds less than that.
+    pub fn release(&mut self, leaf: NodeId, amounts: &Amounts<L>) {
+        let mut at = leaf;
+        loop {
+            let node = &mut self.nodes[at.index()];
+            for (held, less) in node.held.iter_mut().zip(amounts) {
+                *held = held.checked_sub(*less).expect("what is released was held");
+            }
+            if at == NodeId::ROOT {
+                return;
+            }
+            self.update(at);
+            at = self.parent(at);
+        }
     }
 
     /// Serves the leaf no more (it wants nothing, or its next task does not fit), or again.
-    pub fn block(&mut self, leaf: NodeId, is_blocked: bool) {
-        match &mut self.nodes[leaf.at()].kind {
-            Kind::Leaf { blocked, .. } if *blocked != is_blocked => *blocked = is_blocked,
-            _ => return,
+    pub fn block(&mut self, leaf: NodeId, blocked: bool) {
+        let node = &mut self.nodes[leaf.index()];
+        if node.inner == NONE && node.live == blocked {
+            node.live = !blocked;
+            self.refresh(leaf);
         }
-        self.refresh(leaf);
     }
 
-    /// Says of which resources nothing can be given any more; they count for no share, unless nothing
-    /// is rescaled. O(nodes) when that has changed.
+    /// Weighs a node against its siblings.
+    pub fn set_weight(&mut self, id: NodeId, weight: Weight) {
+        self.nodes[id.index()].set_weight(weight);
+        self.refresh(id);
+    }
+
+    /// Changes by what ties are broken.
+    pub fn set_label(&mut self, id: NodeId, label: u32) {
+        self.nodes[id.index()].label = label;
+        self.refresh(id);
+    }
+
+    /// Replaces the capacity, and with it all shares. O(nodes).
+    pub fn set_capacity(&mut self, capacity: Amounts<L>) {
+        if self.capacity != capacity {
+            self.capacity = capacity;
+            self.parts = capacity.map(|amount| Reciprocal::of(1, amount));
+            self.recompute();
+        }
+    }
+
+    /// Says of which resources nothing can be given any more; they count for no share, unless the rule is
+    /// the sum. O(nodes) when that has changed.
     pub fn set_saturated(&mut self, saturated: [bool; L]) {
-        if self.saturated == saturated || self.rescaling == Rescaling::None {
-            return;
+        if self.saturated != saturated && self.rule != Rule::Sum {
+            self.saturated = saturated;
+            self.recompute();
         }
-        self.saturated = saturated;
-        self.recompute();
     }
 
-    /// The leaf's tasks.
-    pub fn tasks(&self, leaf: NodeId) -> u64 {
-        match &self.nodes[leaf.at()].kind {
-            Kind::Leaf { tasks, .. } => *tasks,
-            Kind::Inner { .. } => 0,
+    /// What is held at and below a node.
+    pub fn held(&self, id: NodeId) -> &Amounts<L> {
+        &self.nodes[id.index()].held
+    }
+
+    /// Whether the node is a leaf that is not blocked, or has such leaves below it.
+    pub fn is_live(&self, id: NodeId) -> bool {
+        let node = &self.nodes[id.index()];
+        match node.inner {
+            NONE => node.live,
+            inner => self.inners[inner as usize].order.top().is_some(),
         }
+    }
+
+    /// The rule that it goes by.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Whether there is anything below the node.
+    pub fn has_children(&self, id: NodeId) -> bool {
+        let inner = self.nodes[id.index()].inner;
+        inner != NONE && !self.inners[inner as usize].is_empty()
     }
 
     /// The weighted share by which a node competes with its siblings, in 2^-40.
-    pub fn key(&self, node: NodeId) -> u64 {
-        self.nodes[node.at()].key
+    pub fn key(&self, id: NodeId) -> u64 {
+        self.nodes[id.index()].key
+    }
+
+    /// The parent of a node; the root is its own.
+    pub fn parent(&self, id: NodeId) -> NodeId {
+        self.nodes[id.index()].parent
+    }
+
+    /// The memory it uses, in bytes.
+    pub fn bytes(&self) -> usize {
+        let inners: usize = self.inners.iter().map(Inner::bytes).sum();
+        inners + self.nodes.capacity() * size_of::<Node<L>>()
+    }
+
+    fn depth(&self, mut id: NodeId) -> u32 {
+        let mut depth = 0;
+        while id != NodeId::ROOT {
+            (id, depth) = (self.parent(id), depth + 1);
+        }
+        depth
+    }
+
+    fn inner_mut(&mut self, id: NodeId) -> &mut Inner<L> {
+        let inner = self.nodes[id.index()].inner;
+        assert!(inner != NONE, "a leaf has no children");
+        &mut self.inners[inner as usize]
     }
 
     /// Computes everything anew, children before parents.
     fn recompute(&mut self) {
-        for node in &mut self.nodes {
-            node.given = ([0; L], [0; L]);
-            if let Kind::Inner {
-                order,
-                live,
-                live_sum,
-                whole_sum,
-                ..
-            } = &mut node.kind
-            {
-                (*order, *live) = (Tournament::new(), 0);
-                (*live_sum, *whole_sum) = ([0; L], [0; L]);
+        let mut order = vec![NodeId::ROOT];
+        let mut next = 0;
+        while let Some(&id) = order.get(next) {
+            next += 1;
+            self.nodes[id.index()].given = Default::default();
+            if self.nodes[id.index()].inner != NONE {
+                let inner = self.inner_mut(id);
+                inner.reset();
+                order.extend(inner.children());
             }
-            node.live = false;
         }
-        for at in (1..self.nodes.len()).rev() {
-            let id = NodeId(u32::try_from(at).expect("numbered with 32 bits"));
-            self.evaluate(id);
-            self.hand_up(id);
+        for id in order.into_iter().skip(1).rev() {
+            self.update(id);
         }
     }
 
     /// Brings a node and those above it up to date.
-    fn refresh(&mut self, node: NodeId) {
-        let mut at = node;
-        while at != NodeId::ROOT {
-            let changed = self.evaluate(at);
-            if !changed {
-                return;
-            }
-            self.hand_up(at);
-            at = self.nodes[at.at()].parent;
+    fn refresh(&mut self, mut id: NodeId) {
+        while id != NodeId::ROOT {
+            self.update(id);
+            id = self.parent(id);
         }
     }
 
-    /// Computes a node's vector, key and life from its tasks or sums; whether any differs.
-    fn evaluate(&mut self, id: NodeId) -> bool {
-        let node = &self.nodes[id.at()];
-        let (vector, key, live) = match &node.kind {
-            Kind::Leaf {
-                demand,
-                tasks,
-                blocked,
-            } => {
-                let held = demand.map(|each| u128::from(each) * u128::from(*tasks));
-                let part = |j: usize, weight: u64| part(held[j], self.capacity[j], weight);
-                let vector = std::array::from_fn(|j| part(j, 1000));
-                let parts = (0..L).map(|j| part(j, node.weight.milli()));
-                (vector, self.largest(parts), !*blocked)
-            }
-            Kind::Inner {
-                children,
-                order,
-                live,
-                live_sum,
-                whole_sum,
-            } => {
-                let lo = order
-                    .top()
-                    .map(|(_, place)| self.nodes[children[place as usize].at()].key);
-                let lo = u128::from(lo.unwrap_or_default());
-                let vector: [u64; L] = std::array::from_fn(|j| {
-                    let scaled = (lo * live_sum[j] + (1 << (BITS - 1))) >> BITS;
-                    narrow(scaled + whole_sum[j])
-                });
-                let weighted = |part: &u64| {
-                    let weight = u128::from(node.weight.milli());
-                    narrow((u128::from(*part) * 1000 + weight / 2) / weight)
-                };
-                (vector, self.largest(vector.iter().map(weighted)), *live > 0)
-            }
-        };
-        let node = &mut self.nodes[id.at()];
-        let changed = (node.vector, node.key, node.live) != (vector, key, live)
-            || node.given == ([0; L], [0; L]);
-        (node.vector, node.key, node.live) = (vector, key, live);
-        changed
-    }
-
-    fn largest(&self, parts: impl Iterator<Item = u64>) -> u64 {
-        let open = parts
-            .zip(self.saturated)
-            .filter(|(_, saturated)| !saturated);
-        open.map(|(part, _)| part).max().unwrap_or_default()
-    }
-
-    /// Replaces what a node adds to its parent's sums and order.
-    fn hand_up(&mut self, id: NodeId) {
-        let node = &self.nodes[id.at()];
-        let (parent, place, before) = (node.parent, node.place, node.given);
-        let whole = node.vector.map(u128::from);
-        let after = match (self.rescaling, node.live) {
-            (Rescaling::None, _) | (_, false) => ([0; L], whole),
-            // Without a share it is rescaled to nothing: so is `lo`, as it is the least of all.
-            (_, true) if node.key == 0 => ([0; L], [0; L]),
-            (_, true) => {
-                let key = u128::from(node.key);
-                (whole.map(|part| ((part << BITS) + key / 2) / key), [0; L])
-            }
-        };
-        let blurred = (node.key >> BLUR) + ((node.key >> (BLUR - 1)) & 1);
-        let entry = if node.live { blurred } else { ABSENT };
-        self.nodes[id.at()].given = after;
-        let Kind::Inner {
-            order,
-            live,
-            live_sum,
-            whole_sum,
-            ..
-        } = &mut self.nodes[parent.at()].kind
-        else {
-            unreachable!("parents are inner nodes");
-        };
-        let was_live = order.key(place) != ABSENT;
-        *live = *live + u32::from(entry != ABSENT) - u32::from(was_live);
-        order.set(place, entry);
-        for j in 0..L {
-            live_sum[j] = live_sum[j] - before.0[j] + after.0[j];
-            whole_sum[j] = whole_sum[j] - before.1[j] + after.1[j];
+    /// Computes a node's key, and hands it and what it gives to its parent.
+    fn update(&mut self, id: NodeId) {
+        let (key, vector) = self.evaluate(id);
+        let live = self.is_live(id);
+        let node = &mut self.nodes[id.index()];
+        (node.key, node.live) = (key, live);
+        let before = node.given;
+        if self.rule == Rule::Hierarchical {
+            node.give(&vector);
+        }
+        let (parent, place, after) = (node.parent, node.place, node.given);
+        let rank = if live { self.rank(id) } else { Key::NONE };
+        let hierarchical = self.rule == Rule::Hierarchical;
+        let inner = self.inner_mut(parent);
+        inner.order.set(place, rank);
+        if hierarchical {
+            inner.replace(&before, &after);
         }
     }
-}
 
-fn inner<const L: usize>() -> Kind<L> {
-    Kind::Inner {
-        children: Vec::new(),
-        order: Tournament::new(),
-        live: 0,
-        live_sum: [0; L],
-        whole_sum: [0; L],
+    fn rank(&self, id: NodeId) -> Key {
+        let node = &self.nodes[id.index()];
+        let label = node.label;
+        let (share, count) = match self.rule {
+            Rule::Sum => (node.key, node.count),
+            Rule::Hierarchical => (node::blurred(node.key), 0),
+        };
+        let share = share.min(ABSENT - 1);
+        Key {
+            share,
+            count,
+            label,
+        }
+    }
+
+    /// A node's key and, under H-DRF, its vector.
+    fn evaluate(&self, id: NodeId) -> (u64, [u64; L]) {
+        let node = &self.nodes[id.index()];
+        if self.rule == Rule::Sum || node.inner == NONE {
+            let mut share = 0;
+            let mut vector = [0; L];
+            for j in 0..L {
+                let part = self.parts[j].times(node.held[j], node::FINE);
+                vector[j] = part;
+                if !self.saturated[j] {
+                    share = share.max(part);
+                }
+            }
+            let key = node.weighted(share, node::FINE);
+            return (key, vector.map(node::coarse));
+        }
+        let inner = &self.inners[node.inner as usize];
+        let lo = inner.order.top().map(|place| inner.child(place));
+        let lo = lo.map_or(0, |child| self.nodes[child.index()].key);
+        let vector = inner.vector(lo);
+        let open = (0..L).filter(|&j| !self.saturated[j]);
+        let share = open.map(|j| vector[j]).max().unwrap_or_default();
+        (node.weighted(share, node::BITS), vector)
     }
 }
 
-/// `held / capacity / weight` in 2^-40, the weight in thousandths; rounded to the nearest, so that equal
-/// fractions are equal numbers.
-fn part(held: u128, capacity: u64, weight_milli: u64) -> u64 {
-    if capacity == 0 {
-        return 0;
-    }
-    let (above, below) = (
-        held.saturating_mul(1000),
-        u128::from(capacity) * u128::from(weight_milli),
-    );
-    // What does not fit into 128 bits is far beyond any capacity.
-    let scaled = above.saturating_mul(1 << BITS);
-    narrow(scaled.saturating_add(below / 2) / below)
-}
-
-fn narrow(wide: u128) -> u64 {
-    // One below ABSENT after blurring, whatever happens.
-    u64::try_from(wide).unwrap_or(u64::MAX - 1)
+fn number(n: usize) -> u32 {
+    u32::try_from(n)
+        .ok()
+        .filter(|&n| n != NONE)
+        .expect("fewer than 2^32 nodes")
 }

@@ -1,18 +1,51 @@
 //! A tournament (winner) tree: the least of many keys, any of which may change.
 //!
-//! `set` plays the matches on the way up, O(log n); `top` is at hand. Ties go to the lower index, so that
-//! the order never hangs on history. A key of [`ABSENT`] takes no part.
+//! `set` plays the matches on the way up, O(log n); `top` is at hand, and [`Tournament::ascending`] goes on
+//! from there. Ties go to the lower index, so that the order never hangs on history. Entries whose share is
+//! [`ABSENT`] take no part.
 
-/// The key of an entry that takes no part.
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+/// The share of an entry that takes no part.
 pub const ABSENT: u64 = u64::MAX;
+
+/// By what entries are ordered: the smaller share first, then the smaller count, then the smaller label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// A weighted share in fixed point, or [`ABSENT`].
+    pub share: u64,
+    /// Past allocations, where they break ties.
+    pub count: u64,
+    /// Breaks the ties that are left.
+    pub label: u32,
+}
+
+impl Key {
+    /// The key of an entry that takes no part.
+    pub const NONE: Key = Key {
+        share: ABSENT,
+        count: u64::MAX,
+        label: u32::MAX,
+    };
+
+    /// A key of a share alone.
+    pub const fn of(share: u64) -> Key {
+        Key {
+            share,
+            count: 0,
+            label: 0,
+        }
+    }
+}
 
 /// The least of `keys[0..n]`.
 #[derive(Clone, Debug, Default)]
 pub struct Tournament {
-    /// Leaves; a power of two, or zero.
-    width: usize,
-    /// `winners[1]` is the winner of all; the leaf of entry `i` is `winners[width + i]`.
-    winners: Vec<(u64, u32)>,
+    /// By index; a power of two of them, or none.
+    keys: Vec<Key>,
+    /// `winners[1]` has won all matches; the players of match `p` are the winners of `2p` and `2p + 1`, and
+    /// the winner of `keys.len() + i` is `i`. Entry 0 is not used.
+    winners: Vec<u32>,
 }
 
 impl Tournament {
@@ -21,58 +54,111 @@ impl Tournament {
         Self::default()
     }
 
-    /// The least key and its index; none if all are absent.
-    pub fn top(&self) -> Option<(u64, u32)> {
+    /// The index of the least key; none if all are absent.
+    pub fn top(&self) -> Option<u32> {
         let winner = *self.winners.get(1)?;
-        (winner.0 != ABSENT).then_some(winner)
+        (self.keys[winner as usize].share != ABSENT).then_some(winner)
     }
 
-    /// The key of an entry, [`ABSENT`] if it has none.
-    pub fn key(&self, at: u32) -> u64 {
-        let leaf = self.winners.get(self.width + at as usize);
-        leaf.filter(|_| (at as usize) < self.width)
-            .map_or(ABSENT, |leaf| leaf.0)
+    /// The key of an entry, [`Key::NONE`] if it has none.
+    pub fn key(&self, at: u32) -> Key {
+        self.keys.get(at as usize).copied().unwrap_or(Key::NONE)
     }
 
     /// Sets the key of an entry. O(log n); O(n) when the tree grows to twice its width.
-    pub fn set(&mut self, at: u32, key: u64) {
-        if at as usize >= self.width {
-            if key == ABSENT {
+    pub fn set(&mut self, at: u32, key: Key) {
+        if at as usize >= self.keys.len() {
+            if key.share == ABSENT {
                 return;
             }
             self.grow(at as usize + 1);
         }
-        let mut place = self.width + at as usize;
-        self.winners[place].0 = key;
-        if self.width == 1 {
-            return;
-        }
-        while place > 1 {
-            place /= 2;
-            let winner = self.winners[2 * place].min(self.winners[2 * place + 1]);
-            if winner == self.winners[place] {
+        self.keys[at as usize] = key;
+        let mut place = (self.keys.len() + at as usize) / 2;
+        while place > 0 {
+            let winner = self.play(place);
+            if winner == self.winners[place] && winner != at {
                 return;
             }
             self.winners[place] = winner;
+            place /= 2;
+        }
+    }
+
+    /// The indices from the least key up, absent ones left out. O(log n) each.
+    pub fn ascending(&self) -> Ascending<'_> {
+        let mut ahead = BinaryHeap::new();
+        if let Some(top) = self.top() {
+            ahead.push(Reverse((self.keys[top as usize], top, 1)));
+        }
+        Ascending { tree: self, ahead }
+    }
+
+    /// The memory it uses, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<Key>() + self.winners.capacity() * size_of::<u32>()
+    }
+
+    fn winner(&self, place: usize) -> u32 {
+        match place.checked_sub(self.keys.len()) {
+            Some(at) => narrow(at),
+            None => self.winners[place],
+        }
+    }
+
+    fn play(&self, place: usize) -> u32 {
+        if self.keys.len() == 1 {
+            return 0;
+        }
+        let (a, b) = (self.winner(2 * place), self.winner(2 * place + 1));
+        // `a` has the lower index.
+        if self.keys[b as usize] < self.keys[a as usize] {
+            b
+        } else {
+            a
         }
     }
 
     fn grow(&mut self, entries: usize) {
         let width = entries.next_power_of_two();
-        let keys: Vec<u64> = (0..self.width)
-            .map(|at| self.winners[self.width + at].0)
-            .collect();
-        // Absent entries compare by index too, so that matches are the same whatever was there before.
-        self.winners = vec![(ABSENT, u32::MAX); 2 * width];
-        for at in 0..width {
-            let key = keys.get(at).copied().unwrap_or(ABSENT);
-            let index = u32::try_from(at).expect("fewer than 2^32 entries");
-            self.winners[width + at] = (key, index);
+        self.keys.resize(width, Key::NONE);
+        self.winners = vec![0; width.max(2)];
+        for place in (1..width.max(2)).rev() {
+            self.winners[place] = self.play(place);
         }
-        for place in (1..width).rev() {
-            self.winners[place] = self.winners[2 * place].min(self.winners[2 * place + 1]);
+    }
+}
+
+fn narrow(at: usize) -> u32 {
+    u32::try_from(at).expect("fewer than 2^32 entries")
+}
+
+/// The entries of a [`Tournament`] in order; see [`Tournament::ascending`].
+#[derive(Debug)]
+pub struct Ascending<'a> {
+    tree: &'a Tournament,
+    /// Winners of matches whose players have not been seen, with the place of the match.
+    ahead: BinaryHeap<Reverse<(Key, u32, usize)>>,
+}
+
+impl Iterator for Ascending<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let Reverse((_, at, mut place)) = self.ahead.pop()?;
+        let tree = self.tree;
+        // Who lost against it on the way is next in question.
+        while place < tree.keys.len() && tree.keys.len() > 1 {
+            let (a, b) = (2 * place, 2 * place + 1);
+            let (won, lost) = if tree.winner(a) == at { (a, b) } else { (b, a) };
+            let loser = tree.winner(lost);
+            let key = tree.keys[loser as usize];
+            if key.share != ABSENT {
+                self.ahead.push(Reverse((key, loser, lost)));
+            }
+            place = won;
         }
-        self.width = width;
+        Some(at)
     }
 }
 
@@ -86,25 +172,46 @@ mod tests {
     fn nobody_wins_without_entries() {
         let mut tree = Tournament::new();
         assert_eq!(tree.top(), None);
-        tree.set(7, ABSENT);
+        tree.set(7, Key::NONE);
         assert_eq!(tree.top(), None);
-        tree.set(0, 3);
-        assert_eq!((tree.top(), tree.key(0)), (Some((3, 0)), 3));
-        tree.set(0, ABSENT);
-        assert_eq!((tree.top(), tree.key(9)), (None, ABSENT));
+        tree.set(0, Key::of(3));
+        assert_eq!((tree.top(), tree.key(0)), (Some(0), Key::of(3)));
+        tree.set(0, Key::NONE);
+        assert_eq!((tree.top(), tree.key(9)), (None, Key::NONE));
+    }
+
+    #[test]
+    fn counts_and_then_labels_break_ties() {
+        let mut tree = Tournament::new();
+        let key = |share, count, label| Key {
+            share,
+            count,
+            label,
+        };
+        tree.set(0, key(5, 2, 0));
+        tree.set(1, key(5, 1, 9));
+        tree.set(2, key(5, 1, 4));
+        tree.set(3, key(4, 7, 7));
+        assert_eq!(tree.ascending().collect::<Vec<_>>(), [3, 2, 1, 0]);
     }
 
     proptest! {
         #[test]
-        fn the_top_is_the_least_key_and_the_first_of_equals(
-            changes in prop::collection::vec((0..40_u32, prop_oneof![0..6_u64, Just(ABSENT)]), 1..200),
+        fn the_order_is_that_of_the_keys_and_the_first_of_equals(
+            changes in prop::collection::vec(
+                (0..40_u32, prop_oneof![0..6_u64, Just(ABSENT)], 0..2_u64), 1..200),
         ) {
-            let (mut tree, mut keys) = (Tournament::new(), [ABSENT; 40]);
-            for (at, key) in changes {
+            let (mut tree, mut keys) = (Tournament::new(), [Key::NONE; 40]);
+            for (at, share, count) in changes {
+                let key = if share == ABSENT { Key::NONE } else { Key { share, count, label: 0 } };
                 tree.set(at, key);
                 keys[at as usize] = key;
-                let least = keys.iter().copied().zip(0..).min().filter(|least| least.0 != ABSENT);
-                prop_assert_eq!(tree.top(), least);
+                let mut order: Vec<(Key, u32)> = keys.iter().copied().zip(0..).collect();
+                order.retain(|(key, _)| key.share != ABSENT);
+                order.sort();
+                let order: Vec<u32> = order.into_iter().map(|(_, at)| at).collect();
+                prop_assert_eq!(tree.top(), order.first().copied());
+                prop_assert_eq!(tree.ascending().collect::<Vec<_>>(), order);
                 prop_assert_eq!(tree.key(at), key);
             }
         }

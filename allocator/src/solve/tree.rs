@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     filling::Filling,
-    order::{NodeId, Rescaling},
+    order::{NodeId, Rule},
     share::Weight,
 };
 
@@ -186,11 +186,11 @@ fn fill_in<const L: usize>(
         }
         Ok(amounts)
     };
-    let rescaling = match policy {
-        Policy::Hdrf | Policy::Drf => Rescaling::Hierarchical,
-        Policy::Mesos => Rescaling::None,
+    let rule = match policy {
+        Policy::Hdrf | Policy::Drf => Rule::Hierarchical,
+        Policy::Mesos => Rule::Sum,
     };
-    let mut filling = Filling::<L>::new(whole(capacity, case)?, rescaling);
+    let mut filling = Filling::<L>::new(whole(capacity, case)?, rule);
     let parents = parents(branches);
     let mut nodes = Vec::new();
     let mut leaves = Vec::new();
