@@ -36,7 +36,7 @@ shuttle:
 ## make fuzz      the fuzzing tests at length (FUZZ_CASES=n, or FUZZ_SECONDS=n)
 fuzz:
 	end=$$(( $$(date +%s) + $(or $(FUZZ_SECONDS),0) )); while :; do \
-	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime fuzz || exit 1; \
+	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime -p tepui-sim fuzz || exit 1; \
 	  [ $$(date +%s) -lt $$end ] || exit 0; done
 
 ## make soak      two nodes whose links are cut and healed for ten minutes (SOAK_SECONDS=n)

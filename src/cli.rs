@@ -23,6 +23,7 @@ mod offers;
 mod roles;
 mod run;
 pub(crate) mod security;
+mod sim;
 mod tasks;
 mod weights;
 
@@ -85,6 +86,7 @@ enum Command {
     Weights(weights::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
+    Sim(sim::Arguments),
     Gpus(gpus::Arguments),
     Completions(completions::Arguments),
 }
@@ -154,6 +156,7 @@ impl Command {
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),
+            Command::Sim(arguments) => sim::run(&arguments),
             Command::Gpus(arguments) => gpus::run(&arguments),
             Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         }

@@ -1,0 +1,44 @@
+//! What is written of a run: tables, series, plots, a report.
+//!
+//! Nothing written here differs between two runs of the same inputs and seed.
+
+mod batsim;
+mod rows;
+mod tables;
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+use crate::{engine::Outcome, summary::Summary};
+
+/// Writes the tables of a run into `dir`, which exists.
+///
+/// # Errors
+/// A file cannot be written; its name is in the error.
+pub fn write(dir: &Path, outcome: &Outcome, summary: &Summary) -> io::Result<()> {
+    file(dir, "jobs.csv", |out| tables::jobs(out, outcome))?;
+    file(dir, "out_jobs.csv", |out| batsim::jobs(out, outcome))?;
+    file(dir, "shares.csv", |out| tables::shares(out, outcome))?;
+    file(dir, "queue.csv", |out| tables::queue(out, outcome))?;
+    file(dir, "summary.json", |out| {
+        serde_json::to_writer_pretty(&mut *out, summary)?;
+        out.write_all(b"\n")
+    })
+}
+
+fn file(
+    dir: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let path = dir.join(name);
+    let written = File::create(&path).and_then(|file| {
+        let mut out = BufWriter::with_capacity(1 << 16, file);
+        write(&mut out)?;
+        out.flush()
+    });
+    written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,182 @@
+//! `tepui sim` as a user types it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+const NASA: &str = "assets/nasa-ipsc-1993-3.1-cln.swf.gz";
+
+fn tepui(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments)
+        .stdin(Stdio::null());
+    command.output().expect("the binary runs")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = tepui(arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("stdout is JSON")
+}
+
+fn refused(arguments: &[&str], part: &str) {
+    let output = tepui(arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains(part) && error.trim_end().lines().count() == 1,
+        "{error}"
+    );
+}
+
+#[test]
+fn the_nasa_trace_runs_to_its_end() {
+    let summary = json(&["sim", "run", "--trace", NASA, "--policy", "easy", "--json"]);
+    let jobs = |name: &str| summary["jobs"][name].as_u64().expect("a number");
+    let counts = ["submitted", "completed", "rejected", "unfinished"].map(jobs);
+    assert_eq!(counts, [18_239, 18_239, 0, 0]);
+    assert_eq!(summary["nodes"], 128);
+    assert!(summary["events_per_cpu_s"].as_f64().expect("a number") > 0.0);
+    for part in [
+        "makespan_s",
+        "events",
+        "utilisation",
+        "wait_s",
+        "slowdown",
+        "fairness",
+    ] {
+        assert!(!summary[part].is_null(), "{part}");
+    }
+}
+
+fn bytes(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .expect("a directory")
+        .map(|file| file.expect("a file").path())
+        .collect();
+    files.sort();
+    let name = |path: &Path| {
+        path.file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
+    };
+    files
+        .iter()
+        .map(|file| (name(file), fs::read(file).expect("readable")))
+        .collect()
+}
+
+#[test]
+fn files_of_a_seed_are_the_same_twice() {
+    let dirs = [1, 2].map(|_| tempfile::tempdir().expect("a directory"));
+    for dir in &dirs {
+        let out = dir.path().to_str().expect("text");
+        json(&[
+            "sim",
+            "run",
+            "--trace",
+            NASA,
+            "--nodes",
+            "32xcpus:8",
+            "--policy",
+            "hdrf",
+            "--load",
+            "3",
+            "--jitter",
+            "1h",
+            "--seed",
+            "5",
+            "--mtbf",
+            "60d",
+            "--json",
+            "--out",
+            out,
+        ]);
+    }
+    let [first, second] = dirs.map(|dir| bytes(dir.path()));
+    assert!(
+        first
+            .iter()
+            .any(|(name, bytes)| name == "jobs.csv" && bytes.len() > 1_000_000)
+    );
+    assert!(first == second);
+}
+
+#[test]
+fn what_is_wrong_is_told_in_one_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("bad.swf");
+    fs::write(
+        &path,
+        "; x\n1 0 -1 ten 1 -1 -1 1 -1 -1 1 1 1 -1 -1 -1 -1 -1\n",
+    )
+    .expect("writable");
+    let bad = path.to_str().expect("text");
+    refused(
+        &["sim", "run", "--trace", bad, "--nodes", "cpus:1"],
+        "bad.swf:2: field 4 (run time) \"ten\"",
+    );
+    refused(
+        &["sim", "run", "--trace", "nowhere.swf", "--nodes", "cpus:1"],
+        "nowhere.swf: cannot be read",
+    );
+    refused(&["sim", "run", "--trace", "README.md"], "add --format");
+    refused(
+        &["sim", "run", "--trace", NASA, "--nodes", "4xcpu:1"],
+        "write e.g. 100xcpus:64",
+    );
+    refused(
+        &["sim", "run", "--trace", NASA, "--policy", "best"],
+        "must be one of fifo, easy",
+    );
+    refused(
+        &["sim", "run", "--trace", NASA, "--placement", "best"],
+        "must be one of first-fit",
+    );
+    refused(
+        &["sim", "run", "--trace", NASA, "--weight", "nobody=2"],
+        "no job is in it",
+    );
+    refused(
+        &["sim", "run", "--trace", NASA, "--mtbf", "soon"],
+        "write a span",
+    );
+    let output = tepui(&[
+        "sim",
+        "run",
+        "--trace",
+        bad,
+        "--nodes",
+        "cpus:1",
+        "--skip-bad",
+        "--json",
+    ]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && error.contains("skipped: "),
+        "{error}"
+    );
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(summary["skipped_lines"], 1);
+}
+
+#[test]
+fn policies_are_listed() {
+    let listed = json(&["sim", "policies", "--json"]);
+    assert!(listed["policies"].as_array().expect("a list").len() >= 8);
+    assert!(listed["placements"].as_array().expect("a list").len() >= 7);
+}
