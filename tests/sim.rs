@@ -117,6 +117,107 @@ fn files_of_a_seed_are_the_same_twice() {
 }
 
 #[test]
+fn a_sweep_is_the_same_on_one_thread_and_two() {
+    let dirs = [1, 2].map(|_| tempfile::tempdir().expect("a directory"));
+    for (dir, threads) in dirs.iter().zip(["1", "2"]) {
+        let out = dir.path().to_str().expect("text");
+        let sweep = json(&[
+            "sim",
+            "sweep",
+            "--trace",
+            NASA,
+            "--policy",
+            "fifo,easy",
+            "--loads",
+            "1,1.2",
+            "--seeds",
+            "3",
+            "--jitter",
+            "1h",
+            "--threads",
+            threads,
+            "--out",
+            out,
+            "--json",
+        ]);
+        let combinations = sweep.as_array().expect("a list");
+        assert_eq!(combinations.len(), 4);
+        let waits = &combinations[3]["estimates"]["wait_mean_s"];
+        assert!(
+            waits["mean"].as_f64() > Some(0.0) && waits["ci95"].as_f64() > Some(0.0),
+            "{waits}"
+        );
+    }
+    let [first, second] = dirs.map(|dir| bytes(dir.path()));
+    assert_eq!(first.len(), 3);
+    assert!(first == second);
+}
+
+#[test]
+fn runs_are_reported_side_by_side_in_one_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    for policy in ["fifo", "easy"] {
+        json(&[
+            "sim",
+            "run",
+            "--trace",
+            NASA,
+            "--policy",
+            policy,
+            "--json",
+            "--out",
+            &path(policy),
+        ]);
+    }
+    let report = path("report.html");
+    assert!(
+        tepui(&[
+            "sim",
+            "report",
+            &path("fifo"),
+            &path("easy"),
+            "--out",
+            &report
+        ])
+        .status
+        .success()
+    );
+    let html = fs::read_to_string(report).expect("a report");
+    assert_eq!(html.matches("<svg ").count(), 12);
+    assert!(
+        html.contains("easy with first-fit") && !html.contains("src=") && !html.contains("href=")
+    );
+    let png = fs::read(dir.path().join("easy/gantt.png")).expect("a picture");
+    assert!(png.starts_with(b"\x89PNG"));
+    refused(
+        &["sim", "report", &path("nowhere")],
+        "summary.json: cannot be read",
+    );
+}
+
+#[test]
+fn a_process_decides() {
+    let policy = "exec:python3 allocator/sim/examples/policy.py";
+    let summary = json(&["sim", "run", "--trace", NASA, "--policy", policy, "--json"]);
+    assert_eq!(summary["jobs"]["completed"], 18_239);
+    let output = tepui(&[
+        "sim",
+        "run",
+        "--trace",
+        NASA,
+        "--policy",
+        "exec:false",
+        "--json",
+    ]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && error.contains("policy false: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_wrong_is_told_in_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("bad.swf");

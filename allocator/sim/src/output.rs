@@ -3,6 +3,8 @@
 //! Nothing written here differs between two runs of the same inputs and seed.
 
 mod batsim;
+mod plots;
+mod report;
 mod rows;
 mod tables;
 
@@ -12,7 +14,11 @@ use std::{
     path::Path,
 };
 
-use crate::{engine::Outcome, summary::Summary};
+pub use self::{
+    plots::plots,
+    report::{Section, report},
+};
+use crate::{engine::Outcome, plot, summary::Summary};
 
 /// Writes the tables of a run into `dir`, which exists.
 ///
@@ -23,6 +29,26 @@ pub fn write(dir: &Path, outcome: &Outcome, summary: &Summary) -> io::Result<()>
     file(dir, "out_jobs.csv", |out| batsim::jobs(out, outcome))?;
     file(dir, "shares.csv", |out| tables::shares(out, outcome))?;
     file(dir, "queue.csv", |out| tables::queue(out, outcome))?;
+    let mut drawings = Vec::new();
+    for plot in plots(outcome) {
+        let drawing = plot::svg(&plot);
+        file(dir, &format!("{}.svg", plot.name), |out| {
+            out.write_all(drawing.as_bytes())
+        })?;
+        #[cfg(feature = "png")]
+        file(dir, &format!("{}.png", plot.name), |out| {
+            let bytes = plot::png(&plot).map_err(io::Error::other)?;
+            out.write_all(&bytes)
+        })?;
+        drawings.push(drawing);
+    }
+    let section = Section {
+        summary: summary.clone(),
+        plots: drawings,
+    };
+    file(dir, "report.html", |out| {
+        out.write_all(report(&[section]).as_bytes())
+    })?;
     file(dir, "summary.json", |out| {
         serde_json::to_writer_pretty(&mut *out, summary)?;
         out.write_all(b"\n")

@@ -4,6 +4,7 @@
 //! [`Stage`], which checks that they fit and claims their resources at once, so that no policy can over-allocate.
 
 mod easy;
+mod external;
 mod fair;
 mod fifo;
 mod production;
@@ -12,6 +13,7 @@ mod whole;
 
 use std::fmt;
 
+pub use self::external::External;
 pub use crate::stage::{CannotStart, Stage};
 use crate::{cluster::NodeId, trace::JobId, world::World};
 

@@ -1,12 +1,13 @@
 //! `tepui sim policies`: what there is to choose from.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
-use tepui_sim::{BuiltIn, Placement};
+use tepui_sim::{BuiltIn, Placement, Policy, PolicyError, World, policy::External};
 
-use crate::output;
+use crate::{cli::bad_input, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,4 +47,42 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long a process may take for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A policy by its name.
+#[derive(Clone, Debug)]
+pub(super) enum Choice {
+    BuiltIn(BuiltIn),
+    External(String),
+}
+
+impl Choice {
+    pub(super) fn parse(name: &str) -> anyhow::Result<Self> {
+        if let Some(command) = name
+            .strip_prefix("exec:")
+            .filter(|command| !command.is_empty())
+        {
+            return Ok(Self::External(command.to_owned()));
+        }
+        let known = BuiltIn::ALL.iter().find(|(known, ..)| *known == name);
+        known
+            .map(|(_, policy, _)| Self::BuiltIn(*policy))
+            .ok_or_else(|| {
+                let names: Vec<&str> = BuiltIn::ALL.iter().map(|(name, ..)| *name).collect();
+                let names = names.join(", ");
+                bad_input(anyhow!(
+                    "--policy {name}: must be one of {names}, or exec:COMMAND"
+                ))
+            })
+    }
+
+    pub(super) fn make(&self, world: &World, seed: u64) -> Result<Box<dyn Policy>, PolicyError> {
+        match self {
+            Self::BuiltIn(policy) => Ok(policy.make(world, seed)),
+            Self::External(command) => Ok(Box::new(External::new(command, world, ANSWER_TIMEOUT)?)),
+        }
+    }
 }

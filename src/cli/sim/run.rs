@@ -2,14 +2,17 @@
 
 use std::{fs, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use tepui_sim::{BuiltIn, Placement, Progress, Summary, engine, output as results, summary};
+use tepui_sim::{Placement, Progress, Summary, engine, output as results, summary};
 
-use super::setup::{Setup, placement};
+use super::{
+    policies::Choice,
+    setup::{Setup, placement},
+};
 use crate::{cli::bad_input, output};
 
 const EXAMPLES: &str = "\
@@ -25,7 +28,7 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     setup: Setup,
-    /// Who runs next; `tepui sim policies` lists them
+    /// Who runs next: a name of `tepui sim policies`, or exec:COMMAND for a process that decides
     #[arg(long, value_name = "NAME", default_value = "fifo")]
     policy: String,
     /// Where tasks go; `tepui sim policies` lists them
@@ -43,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let policy = built_in(&arguments.policy)?;
+    let choice = Choice::parse(&arguments.policy)?;
     if let Some(dir) = &arguments.out {
         let made =
             fs::create_dir_all(dir).with_context(|| format!("{}: cannot be made", dir.display()));
@@ -59,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let bar = bar(workload.jobs.len() as u64);
     let before = cpu_time();
     let world = engine::world(Arc::new(workload), nodes);
-    let mut policy = policy.make(&world, arguments.seed);
+    let mut policy = choice.make(&world, arguments.seed)?;
     let options = arguments.setup.options(arguments.placement, arguments.seed);
     let mut show = |progress: Progress| {
         let rate = progress.events as f64 / (cpu_time() - before).as_secs_f64().max(1e-9);
@@ -92,17 +95,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::print(&text(&summary, rate))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn built_in(name: &str) -> anyhow::Result<BuiltIn> {
-    let known = BuiltIn::ALL.iter().find(|(known, ..)| *known == name);
-    known.map(|(_, policy, _)| *policy).ok_or_else(|| {
-        let names: Vec<&str> = BuiltIn::ALL.iter().map(|(name, ..)| *name).collect();
-        bad_input(anyhow!(
-            "--policy {name}: must be one of {}",
-            names.join(", ")
-        ))
-    })
 }
 
 fn bar(jobs: u64) -> ProgressBar {

@@ -112,7 +112,7 @@ fn weight(text: &str) -> Result<(Role, Weight), String> {
     ))
 }
 
-fn factor(text: &str) -> Result<f64, String> {
+pub(super) fn factor(text: &str) -> Result<f64, String> {
     let value = text
         .parse::<f64>()
         .ok()

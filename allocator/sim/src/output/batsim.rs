@@ -29,7 +29,7 @@ pub(super) fn jobs(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
 starting_time,execution_time,finish_time,waiting_time,turnaround_time,stretch,allocated_resources,consumed_energy,metadata\n",
     )?;
     let world = &outcome.world;
-    let slots = slots(world);
+    let (slots, _) = slots(world);
     let mut row = Row::new();
     for (job, id) in world.workload().jobs.iter().zip((0..).map(JobId)) {
         let state = world.state(id);
@@ -65,7 +65,7 @@ starting_time,execution_time,finish_time,waiting_time,turnaround_time,stretch,al
 }
 
 /// Runs of neighbouring numbers; `numbers` are sorted.
-fn ranges(numbers: &[u32]) -> Vec<(u32, u32)> {
+pub(super) fn ranges(numbers: &[u32]) -> Vec<(u32, u32)> {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for &number in numbers {
         match ranges.last_mut() {
@@ -76,8 +76,8 @@ fn ranges(numbers: &[u32]) -> Vec<(u32, u32)> {
     ranges
 }
 
-/// The slots of each completed job, sorted.
-pub(super) fn slots(world: &World) -> Vec<Vec<u32>> {
+/// The slots of each completed job, sorted, and how many slots there are.
+pub(super) fn slots(world: &World) -> (Vec<Vec<u32>>, u32) {
     let cluster = world.cluster();
     let mut starts = vec![0_u32];
     for node in 0..cluster.len() as u32 {
@@ -127,5 +127,5 @@ pub(super) fn slots(world: &World) -> Vec<Vec<u32>> {
         taken.dedup();
         ending.push(Reverse((world.state(job).end, job)));
     }
-    slots
+    (slots, starts[starts.len() - 1])
 }

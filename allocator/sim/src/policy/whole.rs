@@ -131,7 +131,7 @@ impl Policy for Whole {
                 let gpus = of.demand.lane(GPUS);
                 let why = match of {
                     _ if of.tasks > 1 => "is a gang",
-                    _ if gpus % 1000 != 0 => "wants a part of a GPU",
+                    _ if !gpus.is_multiple_of(1000) => "wants a part of a GPU",
                     _ if of.models != 0 => "is bound to GPU models",
                     _ => {
                         // Only what is behind the jobs that the engine knows is new.

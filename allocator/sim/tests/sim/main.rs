@@ -1,6 +1,7 @@
 //! The simulator as a whole: small cases worked by hand, properties, hostile input.
 
 mod cases;
+mod external;
 mod hostile;
 mod properties;
 

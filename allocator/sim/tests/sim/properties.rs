@@ -153,6 +153,11 @@ proptest! {
         prop_assert_eq!(counts.completed + counts.rejected, counts.submitted);
         prop_assert_eq!(outcome.world.cluster().used(), [0; 4]);
     }
+}
+
+proptest! {
+    // Plots take most of the time.
+    #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]
     fn equal_seeds_give_equal_bytes(
