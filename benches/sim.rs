@@ -111,7 +111,7 @@ fn end_to_end(name: &str, path: &Path, nodes: &str, policy: BuiltIn) {
         let workload = trace::read(name, file, &reading()).expect("a good trace");
         let outcome = simulate(workload, nodes, policy);
         let summary = summary::summarise(&outcome, name, &policy.to_string(), "first-fit", 0);
-        output::write(dir.path(), &outcome, &summary).expect("files");
+        output::write(dir.path(), &outcome, &summary, output::Extras::default()).expect("files");
         jobs = summary.jobs.completed;
         cpu_time() - start
     });

@@ -165,6 +165,7 @@ fn runs_are_reported_side_by_side_in_one_file() {
             NASA,
             "--policy",
             policy,
+            "--png",
             "--json",
             "--out",
             &path(policy),

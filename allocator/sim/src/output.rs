@@ -20,11 +20,18 @@ pub use self::{
 };
 use crate::{engine::Outcome, plot, summary::Summary};
 
-/// Writes the tables of a run into `dir`, which exists.
+/// What is written beside tables, summary, SVG plots and report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// The plots as PNG, too; most of the time that writing takes. Needs the feature `png`.
+    pub png: bool,
+}
+
+/// Writes the results of a run into `dir`, which exists.
 ///
 /// # Errors
 /// A file cannot be written; its name is in the error.
-pub fn write(dir: &Path, outcome: &Outcome, summary: &Summary) -> io::Result<()> {
+pub fn write(dir: &Path, outcome: &Outcome, summary: &Summary, extras: Extras) -> io::Result<()> {
     file(dir, "jobs.csv", |out| tables::jobs(out, outcome))?;
     file(dir, "out_jobs.csv", |out| batsim::jobs(out, outcome))?;
     file(dir, "shares.csv", |out| tables::shares(out, outcome))?;
@@ -36,10 +43,16 @@ pub fn write(dir: &Path, outcome: &Outcome, summary: &Summary) -> io::Result<()>
             out.write_all(drawing.as_bytes())
         })?;
         #[cfg(feature = "png")]
-        file(dir, &format!("{}.png", plot.name), |out| {
+        if extras.png {
             let bytes = plot::png(&plot).map_err(io::Error::other)?;
-            out.write_all(&bytes)
-        })?;
+            file(dir, &format!("{}.png", plot.name), |out| {
+                out.write_all(&bytes)
+            })?;
+        }
+        #[cfg(not(feature = "png"))]
+        if extras.png {
+            return Err(io::Error::other("built without the feature png"));
+        }
         drawings.push(drawing);
     }
     let section = Section {

@@ -129,6 +129,11 @@ impl Stage<'_> {
         self.core.would_fit(&ask)
     }
 
+    /// Whether as much is free in all as a job's tasks need in all; false means that they do not fit. O(1).
+    pub fn may_fit(&self, job: JobId) -> bool {
+        self.core.world.cluster.may_fit(&self.core.ask(job))
+    }
+
     /// What a job asks for, of resources that are counted here.
     pub fn ask(&self, job: JobId) -> Ask {
         self.core.ask(job)

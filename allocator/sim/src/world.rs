@@ -144,6 +144,11 @@ impl World {
         self.queues.all()
     }
 
+    /// The waiting job behind this one, which waits.
+    pub fn pending_after(&self, job: JobId) -> Option<JobId> {
+        self.queues.after(job)
+    }
+
     /// The jobs of a role that wait, in the same order.
     pub fn pending_of(&self, role: u32) -> Pending<'_> {
         self.queues.of(role)

@@ -37,9 +37,12 @@ pub(super) struct Arguments {
     /// Decides everything that is left to chance
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Write tables and the summary into this directory
+    /// Write tables, plots (SVG), a report and the summary into this directory
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write the plots as PNG, too
+    #[arg(long, requires = "out")]
+    png: bool,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -84,7 +87,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         arguments.seed,
     );
     if let Some(dir) = &arguments.out {
-        results::write(dir, &outcome, &summary)?;
+        results::write(
+            dir,
+            &outcome,
+            &summary,
+            results::Extras { png: arguments.png },
+        )?;
     }
     let rate = summary.events as f64 / cpu.as_secs_f64().max(1e-9);
     if arguments.json {

@@ -22,6 +22,9 @@ pub(super) struct Easy {
     /// Classes that were found not to fit in this round.
     full: Vec<u64>,
     round: u64,
+    /// Waiting jobs by class, and how many classes have any.
+    waiting: Vec<u32>,
+    classes_waiting: usize,
 }
 
 /// What the reservation of the first job comes to.
@@ -32,9 +35,20 @@ struct Reservation {
 }
 
 impl Policy for Easy {
-    fn on_event(&mut self, _world: &World, event: Event) {
-        if let Event::Ended(job) = event {
-            self.running.remove(&(self.expected[job.0 as usize], job));
+    fn on_event(&mut self, world: &World, event: Event) {
+        match event {
+            Event::Submitted(job) => {
+                let class = world.job(job).class as usize;
+                if class >= self.waiting.len() {
+                    self.waiting.resize(class + 1, 0);
+                }
+                self.classes_waiting += usize::from(self.waiting[class] == 0);
+                self.waiting[class] += 1;
+            }
+            Event::Ended(job) => {
+                self.running.remove(&(self.expected[job.0 as usize], job));
+            }
+            Event::NodeDown(_) | Event::NodeUp(_) | Event::Woke => {}
         }
     }
 
@@ -61,6 +75,9 @@ impl Easy {
         let end = world.state(job).start.plus(world.job(job).estimate);
         self.expected[job.0 as usize] = end;
         self.running.insert((end, job));
+        let waiting = &mut self.waiting[world.job(job).class as usize];
+        *waiting -= 1;
+        self.classes_waiting -= usize::from(*waiting == 0);
     }
 
     fn backfill(&mut self, stage: &mut Stage<'_>, first: JobId) {
@@ -68,15 +85,20 @@ impl Easy {
         self.full
             .resize(stage.world().workload().classes as usize, 0);
         self.full[stage.world().job(first).class as usize] = self.round;
-        let candidates: Vec<JobId> = stage.world().pending().skip(1).take(DEPTH_MAX).collect();
-        let mut reservation = None;
-        for job in candidates {
+        let (mut full, mut reservation) = (1, None);
+        let mut next = stage.world().pending_after(first);
+        for _ in 0..DEPTH_MAX {
+            let Some(job) = next.filter(|_| full < self.classes_waiting) else {
+                return;
+            };
+            next = stage.world().pending_after(job);
             let class = stage.world().job(job).class as usize;
             if self.full[class] == self.round {
                 continue;
             }
             if !stage.would_fit(job) {
                 self.full[class] = self.round;
+                full += 1;
                 continue;
             }
             let reservation = reservation.get_or_insert_with(|| self.reserve(stage, first));

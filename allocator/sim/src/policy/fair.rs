@@ -12,6 +12,9 @@ use self::classes::Classes;
 use super::{Event, Policy, PolicyError, Stage};
 use crate::{amounts::LANES, trace::JobId, world::World};
 
+/// How many classes are looked at after each start.
+const HOPELESS_MAX: usize = 16;
+
 /// The policies `drf`, `hdrf` and `tree-sums`.
 #[derive(Debug)]
 pub(super) struct Fair {
@@ -107,6 +110,19 @@ impl Fair {
         }
     }
 
+    /// Closes classes for which too little is left in all: the tree need not be asked to find that out.
+    fn close_hopeless(&mut self, stage: &Stage<'_>) {
+        let opened: Vec<u32> = self.classes.opened().take(HOPELESS_MAX).collect();
+        for class in opened {
+            let Some(&role) = self.classes.roles(class).first() else {
+                continue;
+            };
+            if self.heads[role as usize].is_some_and(|head| !stage.may_fit(head)) {
+                self.classes.close(class);
+            }
+        }
+    }
+
     /// Resources of which nothing is left, or that no role that can be served uses.
     fn mark_saturated(&mut self, stage: &Stage<'_>) {
         let free = stage.world().cluster().free_sum();
@@ -147,6 +163,7 @@ impl Policy for Fair {
         if std::mem::take(&mut self.something_is_free) {
             self.reopen(stage);
         }
+        self.close_hopeless(stage);
         while self.classes.any_open() {
             if self.ignores_saturated {
                 self.mark_saturated(stage);
@@ -165,6 +182,7 @@ impl Policy for Fair {
                 let tasks = stage.world().job(head).tasks;
                 self.tree.hold(leaf, &amounts(stage.world(), head, tasks));
                 self.advance(stage.world(), role);
+                self.close_hopeless(stage);
             } else {
                 self.classes.close(stage.world().job(head).class);
             }

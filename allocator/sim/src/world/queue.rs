@@ -119,6 +119,12 @@ impl Queues {
         }
     }
 
+    /// The job behind one that is in the list of all.
+    pub(crate) fn after(&self, job: JobId) -> Option<JobId> {
+        let next = self.links[job.at()].after[ALL];
+        (next != NONE).then_some(JobId(next))
+    }
+
     pub(crate) fn of(&self, role: u32) -> Pending<'_> {
         Pending {
             queues: self,

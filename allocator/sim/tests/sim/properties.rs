@@ -174,7 +174,7 @@ proptest! {
             let outcome = run(workload(&random), NODES, policy, options);
             let dir = tempfile::tempdir().unwrap();
             let summary = summary::summarise(&outcome, "t", "p", "f", seed);
-            output::write(dir.path(), &outcome, &summary).unwrap();
+            output::write(dir.path(), &outcome, &summary, output::Extras { png: true }).unwrap();
             let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
             files.sort();
             files.into_iter().map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
