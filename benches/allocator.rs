@@ -3,6 +3,7 @@
 //! | case | file |
 //! |---|---|
 //! | whole decisions, 100,000 agents x 10,000 frameworks x 100 roles at 90 % load, beside the floor program; growth, single events, memory | `allocator/decisions.rs` |
+//! | Mesos's own benchmarks, through the trait that the master uses | `allocator/mesos.rs` |
 //! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
 //!
 //! A round: every agent is free, each goes to the framework whose turn it is, all is declined
@@ -15,6 +16,8 @@ mod decisions;
 mod engine;
 #[path = "allocator/floor.rs"]
 mod floor;
+#[path = "allocator/mesos.rs"]
+mod mesos;
 #[path = "allocator/workload.rs"]
 mod workload;
 
@@ -27,7 +30,7 @@ use std::{
 
 use criterion::{Criterion, Throughput};
 use figures::{CpuTime, criterion, median_ns, record};
-use tepui_allocator::{AgentOrder, Allocator, FrameworkTerms, HierarchicalDrf, Options};
+use tepui_allocator::{AgentOrder, Allocator, FrameworkTerms, IncrementalDrf, Options};
 use tepui_protocol::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Resources, Role, Timestamp,
 };
@@ -35,12 +38,12 @@ use tepui_protocol::{
 const FRAMEWORKS: u64 = 100;
 const ROLES: u64 = 10;
 
-fn cluster(agents: u64) -> (HierarchicalDrf, Vec<Resources>) {
+fn cluster(agents: u64) -> (IncrementalDrf, Vec<Resources>) {
     let options = Options {
         agent_order: AgentOrder::Shuffled(1),
         ..Options::default()
     };
-    let mut allocator = HierarchicalDrf::new(options);
+    let mut allocator = IncrementalDrf::new(options);
     let master = MasterId::new("m").expect("an id");
     for n in 0..FRAMEWORKS {
         let role = Role::new(format!("role-{}", n % ROLES)).expect("a role");
@@ -118,6 +121,7 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
 
 fn main() {
     decisions::all();
+    mesos::all();
     let mut criterion = criterion();
     rounds(&mut criterion, 100);
     rounds(&mut criterion, 1000);

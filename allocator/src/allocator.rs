@@ -3,7 +3,8 @@
 //! Owns the [`Allocator`] trait and the plain data it takes and gives. An allocator is told of every
 //! change (frameworks, agents, resources given back), is asked for a run, and answers with
 //! allocations, which it books as given at once. It has no clock: the caller passes the time.
-//! The built-in implementation is [`crate::Hierarchical`].
+//! The built-in implementations are [`crate::IncrementalDrf`], which the master uses, and
+//! [`crate::Hierarchical`], the same rules over any order of one's own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

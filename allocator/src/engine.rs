@@ -51,13 +51,9 @@ mod seats;
 mod slots;
 mod wheel;
 
+pub(crate) use self::refusals::Refusals;
 pub use self::{agents::Agent, seats::Seat, slots::Slot};
-use self::{
-    capacity::Capacity,
-    classes::Classes,
-    refusals::{Expiries, Refusals},
-    slots::Slots,
-};
+use self::{capacity::Capacity, classes::Classes, refusals::Expiries, slots::Slots};
 use crate::order::{NodeId, Rule, ShareTree};
 
 /// A task that runs.

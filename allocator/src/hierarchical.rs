@@ -28,8 +28,9 @@ use std::{
 use rand::{SeedableRng, rngs::StdRng};
 use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resources, Role, Timestamp};
 
+pub(crate) use self::frameworks::Framework;
 pub use self::options::{AgentOrder, GpuAgents, Options};
-use self::{agents::Agent, filters::Filters, frameworks::Framework, roles::Roles};
+use self::{agents::Agent, filters::Filters, roles::Roles};
 use crate::{
     allocator::{
         AgentView, Allocation, Allocator, Counters, FrameworkTerms, FrameworkView, NotHeld,

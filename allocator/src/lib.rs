@@ -25,7 +25,8 @@
 //! | question | file |
 //! |---|---|
 //! | what may the master call? | `allocator.rs` |
-//! | what does each call do? | `hierarchical.rs`, then `hierarchical/run.rs` |
+//! | what does each call do? | `hierarchical.rs`, then `hierarchical/run.rs`: the readable version |
+//! | what does the master use? | `incremental.rs`: the same rules, fast |
 //! | who is next? | `sorter.rs`, then `sorter/drf.rs` |
 //! | what must always hold? | `invariants.rs` |
 //! | who is next, without sorting? | `order.rs`, then `order/share_tree.rs` |
@@ -40,10 +41,10 @@
 //! # Example
 //! ```
 //! use std::collections::{BTreeMap, BTreeSet};
-//! use tepui_allocator::{Allocator, FrameworkTerms, HierarchicalDrf, Options};
+//! use tepui_allocator::{Allocator, FrameworkTerms, IncrementalDrf, Options};
 //! use tepui_protocol::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, Resources, Role, Timestamp};
 //!
-//! let mut allocator = HierarchicalDrf::new(Options::default());
+//! let mut allocator = IncrementalDrf::new(Options::default());
 //! let (framework, agent) = (FrameworkId::new("f")?, AgentId::new("a")?);
 //! let info = FrameworkInfo::new("batch", Role::new("eng/web")?);
 //! allocator.add_framework(&framework, FrameworkTerms::from(&info), &BTreeSet::new(), &BTreeMap::new());
@@ -62,6 +63,7 @@ pub mod allocator;
 pub mod engine;
 pub mod filling;
 pub mod hierarchical;
+pub mod incremental;
 pub mod invariants;
 pub mod minimum;
 pub mod order;
@@ -74,6 +76,7 @@ pub use allocator::{
     AgentView, Allocation, Allocator, Counters, FrameworkTerms, FrameworkView, NotHeld, RoleView,
 };
 pub use hierarchical::{AgentOrder, GpuAgents, Hierarchical, HierarchicalDrf, Options};
+pub use incremental::IncrementalDrf;
 pub use minimum::Minimum;
 pub use share::{Share, Weight};
 pub use sorter::{DrfSorter, Sorter};

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use tepui_allocator::{Allocation, Allocator, HierarchicalDrf, Options, invariants};
+use tepui_allocator::{Allocation, Allocator, IncrementalDrf, Options, invariants};
 use tepui_protocol::{AgentId, Timestamp};
 use tepui_runtime::prelude::*;
 
@@ -61,7 +61,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(options: Options, turnaround: Turnaround) -> Self {
-        let allocator = Box::new(HierarchicalDrf::new(options.clone()));
+        let allocator = Box::new(IncrementalDrf::new(options.clone()));
         Self {
             allocator,
             options,

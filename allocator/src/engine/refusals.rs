@@ -7,7 +7,7 @@ use super::{agents::Agent, seats::Seat, slots::Slot, wheel::Wheel};
 
 /// The refusals of one seat.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     /// `(block, agents)`, ascending; no entry is without agents.
     blocks: Vec<(u32, u64)>,
     /// Agents refused again while they were, once for each time.
@@ -31,7 +31,7 @@ impl Refusals {
         found.map_or(0, |at| self.blocks[at].1)
     }
 
-    pub(super) fn contains(&self, agent: u32) -> bool {
+    pub(crate) fn contains(&self, agent: u32) -> bool {
         self.of_block(agent / 64) >> (agent % 64) & 1 == 1
     }
 
@@ -39,7 +39,7 @@ impl Refusals {
         self.epoch
     }
 
-    pub(super) fn insert(&mut self, agent: u32) {
+    pub(crate) fn insert(&mut self, agent: u32) {
         let (block, bit) = (agent / 64, 1 << (agent % 64));
         if self.contains(agent) {
             self.again.push(agent);
@@ -49,6 +49,15 @@ impl Refusals {
             Ok(at) => self.blocks[at].1 |= bit,
             Err(at) => self.blocks.insert(at, (block, bit)),
         }
+    }
+
+    /// The agents, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let blocks = self.blocks.iter();
+        blocks.flat_map(|&(block, agents)| {
+            let bits = (0..64).filter(move |bit| agents >> bit & 1 == 1);
+            bits.map(move |bit| block * 64 + bit)
+        })
     }
 
     /// One refusal is over; whether it was the last one of the agent.
@@ -61,7 +70,7 @@ impl Refusals {
     }
 
     /// Whether it was there.
-    pub(super) fn remove(&mut self, agent: u32) -> bool {
+    pub(crate) fn remove(&mut self, agent: u32) -> bool {
         self.again.retain(|&other| other != agent);
         let (block, bit) = (agent / 64, 1 << (agent % 64));
         let Ok(at) = self.blocks.binary_search_by_key(&block, |entry| entry.0) else {

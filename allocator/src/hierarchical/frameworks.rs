@@ -2,19 +2,19 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use tepui_protocol::{Capability, Resources, Role};
+use tepui_protocol::{Capability, Resource, Resources, Role};
 
 use crate::{allocator::FrameworkTerms, minimum::Minimum};
 
 #[derive(Clone, Debug)]
-pub(super) struct Framework {
-    pub(super) terms: FrameworkTerms,
-    pub(super) suppressed: BTreeSet<Role>,
-    pub(super) active: bool,
+pub(crate) struct Framework {
+    pub(crate) terms: FrameworkTerms,
+    pub(crate) suppressed: BTreeSet<Role>,
+    pub(crate) active: bool,
 }
 
 impl Framework {
-    pub(super) fn new(terms: FrameworkTerms, suppressed: &BTreeSet<Role>) -> Self {
+    pub(crate) fn new(terms: FrameworkTerms, suppressed: &BTreeSet<Role>) -> Self {
         let suppressed = suppressed.intersection(&terms.roles).cloned().collect();
         Self {
             terms,
@@ -24,13 +24,13 @@ impl Framework {
     }
 
     /// Whether it takes offers in `role` now.
-    pub(super) fn takes_offers_in(&self, role: &Role) -> bool {
+    pub(crate) fn takes_offers_in(&self, role: &Role) -> bool {
         self.active && self.terms.roles.contains(role) && !self.suppressed.contains(role)
     }
 
     /// The roles meant by a call that names `roles`: all of its own if none is named, and never
     /// others than its own.
-    pub(super) fn meant(&self, roles: &BTreeSet<Role>) -> BTreeSet<Role> {
+    pub(crate) fn meant(&self, roles: &BTreeSet<Role>) -> BTreeSet<Role> {
         if roles.is_empty() {
             self.terms.roles.clone()
         } else {
@@ -39,7 +39,7 @@ impl Framework {
     }
 
     /// The least worth offering in `role`.
-    pub(super) fn minimum<'a>(&'a self, role: &Role, default: &'a Minimum) -> &'a Minimum {
+    pub(crate) fn minimum<'a>(&'a self, role: &Role, default: &'a Minimum) -> &'a Minimum {
         self.terms.min_allocatable.get(role).unwrap_or(default)
     }
 
@@ -47,24 +47,23 @@ impl Framework {
         self.terms.capabilities.contains(&capability)
     }
 
-    pub(super) fn takes_gpu_agents(&self) -> bool {
+    pub(crate) fn takes_gpu_agents(&self) -> bool {
         self.can(Capability::GpuResources)
     }
 
+    /// Whether the framework understands resources of this kind.
+    pub(crate) fn understands(&self, entry: &Resource) -> bool {
+        (!entry.revocable || self.can(Capability::RevocableResources))
+            && (!entry.shared || self.can(Capability::SharedResources))
+            && (entry.reservations.len() <= 1 || self.can(Capability::ReservationRefinement))
+    }
+
     /// The part of `resources` whose kind the framework understands.
-    pub(super) fn understood<'a>(&self, resources: &'a Resources) -> Cow<'a, Resources> {
-        let revocable = self.can(Capability::RevocableResources);
-        let shared = self.can(Capability::SharedResources);
-        let refined = self.can(Capability::ReservationRefinement);
-        let understands = |entry: &tepui_protocol::Resource| {
-            (revocable || !entry.revocable)
-                && (shared || !entry.shared)
-                && (refined || entry.reservations.len() <= 1)
-        };
-        if resources.iter().all(understands) {
+    pub(crate) fn understood<'a>(&self, resources: &'a Resources) -> Cow<'a, Resources> {
+        if resources.iter().all(|entry| self.understands(entry)) {
             Cow::Borrowed(resources)
         } else {
-            Cow::Owned(resources.filter(understands))
+            Cow::Owned(resources.filter(|entry| self.understands(entry)))
         }
     }
 }

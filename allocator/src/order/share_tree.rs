@@ -314,7 +314,7 @@ impl<const L: usize> ShareTree<L> {
         &mut self.inners[inner as usize]
     }
 
-    /// Computes everything anew, children before parents.
+    /// Computes everything anew, children before parents; each order is made at once.
     fn recompute(&mut self) {
         let mut order = vec![NodeId::ROOT];
         let mut next = 0;
@@ -327,9 +327,26 @@ impl<const L: usize> ShareTree<L> {
                 order.extend(inner.children());
             }
         }
-        for id in order.into_iter().skip(1).rev() {
-            self.update(id);
+        for id in order.into_iter().rev() {
+            if self.nodes[id.index()].inner != NONE {
+                self.order_anew(id);
+            }
+            if id != NodeId::ROOT {
+                self.compute(id);
+            }
         }
+    }
+
+    /// Makes the order of an inner node whose children are up to date.
+    fn order_anew(&mut self, id: NodeId) {
+        let at = self.nodes[id.index()].inner as usize;
+        let mut inner = std::mem::replace(&mut self.inners[at], Inner::new());
+        let rank = |&child: &u32| match NodeId(child) {
+            child if child.0 != NONE && self.nodes[child.index()].live => self.rank(child),
+            _ => Key::NONE,
+        };
+        inner.order.set_all(inner.children.iter().map(rank));
+        self.inners[at] = inner;
     }
 
     /// Brings a node and those above it up to date.
@@ -342,21 +359,24 @@ impl<const L: usize> ShareTree<L> {
 
     /// Computes a node's key, and hands it and what it gives to its parent.
     fn update(&mut self, id: NodeId) {
+        self.compute(id);
+        let node = &self.nodes[id.index()];
+        let (parent, place) = (node.parent, node.place);
+        let rank = if node.live { self.rank(id) } else { Key::NONE };
+        self.inner_mut(parent).order.set(place, rank);
+    }
+
+    /// Computes a node's key, and hands what it gives to its parent.
+    fn compute(&mut self, id: NodeId) {
         let (key, vector) = self.evaluate(id);
         let live = self.is_live(id);
         let node = &mut self.nodes[id.index()];
         (node.key, node.live) = (key, live);
-        let before = node.given;
         if self.rule == Rule::Hierarchical {
+            let before = node.given;
             node.give(&vector);
-        }
-        let (parent, place, after) = (node.parent, node.place, node.given);
-        let rank = if live { self.rank(id) } else { Key::NONE };
-        let hierarchical = self.rule == Rule::Hierarchical;
-        let inner = self.inner_mut(parent);
-        inner.order.set(place, rank);
-        if hierarchical {
-            inner.replace(&before, &after);
+            let (parent, after) = (node.parent, node.given);
+            self.inner_mut(parent).replace(&before, &after);
         }
     }
 

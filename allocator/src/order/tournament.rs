@@ -85,6 +85,23 @@ impl Tournament {
         }
     }
 
+    /// Sets the keys of entries `0..` anew, all others to [`Key::NONE`]. O(n).
+    pub fn set_all(&mut self, keys: impl Iterator<Item = Key>) {
+        self.keys.clear();
+        self.keys.extend(keys);
+        let width = match self.keys.len() {
+            0 => 0,
+            entries => entries.next_power_of_two(),
+        };
+        self.keys.resize(width, Key::NONE);
+        self.winners.clear();
+        self.winners
+            .resize(if width == 0 { 0 } else { width.max(2) }, 0);
+        for place in (1..self.winners.len()).rev() {
+            self.winners[place] = self.play(place);
+        }
+    }
+
     /// The indices from the least key up, absent ones left out. O(log n) each.
     pub fn ascending(&self) -> Ascending<'_> {
         let mut ahead = BinaryHeap::new();
@@ -120,12 +137,9 @@ impl Tournament {
     }
 
     fn grow(&mut self, entries: usize) {
-        let width = entries.next_power_of_two();
-        self.keys.resize(width, Key::NONE);
-        self.winners = vec![0; width.max(2)];
-        for place in (1..width.max(2)).rev() {
-            self.winners[place] = self.play(place);
-        }
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.resize(entries, Key::NONE);
+        self.set_all(keys.into_iter());
     }
 }
 
@@ -213,6 +227,9 @@ mod tests {
                 prop_assert_eq!(tree.top(), order.first().copied());
                 prop_assert_eq!(tree.ascending().collect::<Vec<_>>(), order);
                 prop_assert_eq!(tree.key(at), key);
+                let mut anew = Tournament::new();
+                anew.set_all(keys.iter().copied());
+                prop_assert_eq!(anew.top(), tree.top());
             }
         }
     }

@@ -5,14 +5,13 @@ use std::{
     time::Duration,
 };
 
-use tepui_allocator::{
-    AgentOrder, Allocator, FrameworkTerms, GpuAgents, HierarchicalDrf, Options, invariants,
-};
+use tepui_allocator::{AgentOrder, Allocator, FrameworkTerms, GpuAgents, Options, invariants};
 use tepui_protocol::Resources;
 
 use crate::{
     amounts::resources,
     cluster_table::{Cluster, agent, cluster, framework, info, role, roles},
+    subject::Subject,
 };
 
 #[test]
@@ -307,7 +306,7 @@ fn non_scalars_are_offered_with_the_rest() {
 
 /// The agents in the order in which a run over twenty of them visits them.
 fn visited(agent_order: AgentOrder) -> Vec<String> {
-    let mut allocator = HierarchicalDrf::new(Options {
+    let mut allocator = Subject::new(Options {
         agent_order,
         ..Options::default()
     });

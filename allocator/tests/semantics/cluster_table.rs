@@ -30,12 +30,12 @@ use std::{
 };
 
 use tepui_allocator::{
-    Allocation, Allocator, FrameworkTerms, HierarchicalDrf, Options,
+    Allocation, Allocator, FrameworkTerms, Options,
     invariants::{self, State},
 };
 use tepui_protocol::{AgentId, AgentInfo, Capability, FrameworkId, Resources, Role, Timestamp};
 
-use crate::amounts::resources;
+use crate::{amounts::resources, subject::Subject};
 
 /// An allocator with its clock, checked against the invariants at every step.
 pub(crate) struct Cluster {
@@ -76,7 +76,7 @@ pub(crate) fn info(host: &str) -> AgentInfo {
 
 impl Cluster {
     pub(crate) fn new(options: Options) -> Self {
-        let allocator = Box::new(HierarchicalDrf::new(options.clone()));
+        let allocator = Box::new(Subject::new(options.clone()));
         Self {
             allocator,
             now: Timestamp::from_secs(1_000),

@@ -1,4 +1,5 @@
-//! What the allocator must do, as a framework or an operator would notice it.
+//! What the allocator must do, as a framework or an operator would notice it. All but the sorters' files hold
+//! for the allocator of the master as well, see `tests/incremental.rs`.
 //!
 //! | file | what |
 //! |---|---|
@@ -21,3 +22,8 @@ mod drf_paper;
 mod sorter_oracles;
 mod sorter_properties;
 mod sorter_table;
+
+/// The allocator under test.
+mod subject {
+    pub(crate) use tepui_allocator::HierarchicalDrf as Subject;
+}

@@ -123,7 +123,7 @@ impl<const L: usize> Node<L> {
 #[derive(Clone, Debug)]
 pub(super) struct Inner<const L: usize> {
     /// By place; [`NONE`] where a child was removed.
-    children: Vec<u32>,
+    pub(super) children: Vec<u32>,
     vacant: Vec<u32>,
     pub(super) order: Tournament,
     /// `Σ vector / key` of live children, in 2^-40.
@@ -174,9 +174,8 @@ impl<const L: usize> Inner<L> {
         self.vacant.push(place);
     }
 
-    /// Forgets order and sums, for children to hand in anew.
+    /// Forgets the sums, for children to hand in anew.
     pub(super) fn reset(&mut self) {
-        self.order = Tournament::new();
         (self.live_sum, self.blocked_sum) = ([0; L], [0; L]);
     }
 

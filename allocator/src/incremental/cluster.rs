@@ -1,0 +1,160 @@
+//! The agents by number, those of them with something to offer, and the cluster's total.
+
+use std::collections::BTreeMap;
+
+use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resources};
+
+use super::{Due, IncrementalDrf, agents::Agent};
+use crate::allocator::AgentView;
+
+/// All agents. Numbers are used again.
+#[derive(Clone, Debug)]
+pub(super) struct Agents {
+    all: Vec<Option<Agent>>,
+    vacant: Vec<u32>,
+    numbers: BTreeMap<AgentId, u32>,
+    /// Those with something to offer, in no telling order.
+    open: Vec<u32>,
+}
+
+impl Agents {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            vacant: Vec::new(),
+            numbers: BTreeMap::new(),
+            open: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, agent: Agent) -> u32 {
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.all.push(None);
+            u32::try_from(self.all.len() - 1).expect("fewer than 2^32 agents")
+        });
+        self.numbers.insert(agent.id.clone(), number);
+        self.all[number as usize] = Some(agent);
+        self.change(number, |_| ());
+        number
+    }
+
+    fn remove(&mut self, number: u32) -> Option<Agent> {
+        self.change(number, |agent| agent.active = false);
+        let agent = self.all[number as usize].take()?;
+        self.numbers.remove(&agent.id);
+        self.vacant.push(number);
+        Some(agent)
+    }
+
+    pub(super) fn number(&self, id: &AgentId) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
+    /// All numbers in use, by id.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.numbers.values().copied().collect()
+    }
+
+    /// The agents with something to offer, in no telling order.
+    pub(super) fn open(&self) -> &[u32] {
+        &self.open
+    }
+
+    /// The agent of a number, if it is in use.
+    pub(super) fn find(&self, number: u32) -> Option<&Agent> {
+        self.all[number as usize].as_ref()
+    }
+
+    pub(super) fn get(&self, number: u32) -> &Agent {
+        self.find(number).expect("agents that are named are there")
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> &mut Agent {
+        let agent = self.all[number as usize].as_mut();
+        agent.expect("agents that are named are there")
+    }
+
+    /// Changes an agent, and whether it is among those with something to offer.
+    pub(super) fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut Agent) -> T) -> T {
+        let agent = self.all[number as usize].as_mut();
+        let agent = agent.expect("agents that are named are there");
+        let answer = change(agent);
+        match (agent.open_at, agent.is_open()) {
+            (None, true) => {
+                agent.open_at = u32::try_from(self.open.len()).ok();
+                self.open.push(number);
+            }
+            (Some(at), false) => {
+                agent.open_at = None;
+                self.open.swap_remove(at as usize);
+                if let Some(&moved) = self.open.get(at as usize) {
+                    self.get_mut(moved).open_at = Some(at);
+                }
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    pub(super) fn views(&self) -> BTreeMap<AgentId, AgentView> {
+        let all = self.all.iter().flatten();
+        all.map(|agent| (agent.id.clone(), agent.view())).collect()
+    }
+}
+
+impl IncrementalDrf {
+    /// Adds an agent that is not known.
+    pub(super) fn admit(
+        &mut self,
+        id: &AgentId,
+        info: &AgentInfo,
+        total: Resources,
+        used: &BTreeMap<FrameworkId, Resources>,
+    ) {
+        let amounts = self.names.amounts(&total);
+        for (sum, more) in self.total.iter_mut().zip(amounts) {
+            *sum += more;
+        }
+        self.resized = true;
+        self.agents.add(Agent::new(id, info, total, amounts, used));
+        for (framework, resources) in used {
+            if let Some(framework) = self.members.number(framework) {
+                self.book(framework, resources);
+            }
+        }
+    }
+
+    /// Replaces what an agent has.
+    pub(super) fn resize(&mut self, number: u32, info: &AgentInfo, total: Resources) {
+        let amounts = self.names.amounts(&total);
+        let before = self.agents.get(number).amounts;
+        for ((sum, less), more) in self.total.iter_mut().zip(before).zip(amounts) {
+            *sum = *sum - less + more;
+        }
+        self.resized |= before != amounts;
+        let update = |agent: &mut Agent| agent.update(info, total, amounts);
+        if self.agents.change(number, update) {
+            self.filters.clear_agent(number);
+        }
+    }
+
+    /// Forgets an agent and what is held of it.
+    pub(super) fn forget(&mut self, number: u32) {
+        let Some(agent) = self.agents.remove(number) else {
+            return;
+        };
+        for (framework, resources) in agent.used() {
+            if let Some(framework) = self.members.number(framework) {
+                self.release(framework, resources);
+            }
+        }
+        for (sum, less) in self.total.iter_mut().zip(agent.amounts) {
+            *sum -= less;
+        }
+        self.resized = true;
+        self.filters.clear_agent(number);
+        if let Due::Agents(due) = &mut self.due {
+            due.retain(|&other| other != number);
+        }
+    }
+}
