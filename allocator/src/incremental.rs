@@ -143,9 +143,7 @@ impl Allocator for IncrementalDrf {
             return;
         };
         for agent in self.agents.numbers() {
-            if self.agents.get(agent).held_by(id).is_some() {
-                self.agents.change(agent, |agent| agent.give_back_all(id));
-            }
+            self.agents.change(agent, |agent| agent.give_back_all(id));
         }
         for &seat in member.seats.values() {
             self.filters.clear_seat(seat);

@@ -4,12 +4,25 @@
 //! is held of it. It is kept up by what is taken and given back, and computed anew only after such a
 //! shrinking.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resources, Role};
+use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resource, Resources, Role};
 
 use super::names::Amounts;
 use crate::allocator::AgentView;
+
+/// What a framework holds on one role's account.
+#[derive(Clone, Debug)]
+pub(super) struct Holding {
+    pub(super) framework: FrameworkId,
+    /// None for what an agent said is used on nobody's account.
+    pub(super) role: Option<Role>,
+    /// Unallocated, and not empty.
+    pub(super) resources: Resources,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Agent {
@@ -21,8 +34,8 @@ pub(super) struct Agent {
     /// Its scalars.
     pub(super) amounts: Amounts,
     has_gpus: bool,
-    /// Held by each framework, as allocated to roles; ascending, and no entry is empty.
-    used: Vec<(FrameworkId, Resources)>,
+    /// Ascending by framework and role.
+    used: Vec<Holding>,
     available: Resources,
     /// Whether more is held than there is.
     short: bool,
@@ -40,7 +53,6 @@ impl Agent {
         amounts: Amounts,
         used: &BTreeMap<FrameworkId, Resources>,
     ) -> Self {
-        let used = used.iter().filter(|(_, held)| !held.is_empty());
         let mut agent = Self {
             id: id.clone(),
             hostname: info.hostname.clone(),
@@ -50,11 +62,14 @@ impl Agent {
             available: Resources::new(),
             total,
             amounts,
-            used: used.map(|(id, held)| (id.clone(), held.clone())).collect(),
+            used: Vec::new(),
             short: false,
             open_at: None,
             due: false,
         };
+        for (framework, resources) in used {
+            agent.enter(framework, resources);
+        }
         agent.settle();
         agent
     }
@@ -63,12 +78,14 @@ impl Agent {
         &self.available
     }
 
-    pub(super) fn used(&self) -> &[(FrameworkId, Resources)] {
+    pub(super) fn used(&self) -> &[Holding] {
         &self.used
     }
 
-    pub(super) fn held_by(&self, framework: &FrameworkId) -> Option<&Resources> {
-        self.find(framework).ok().map(|at| &self.used[at].1)
+    /// What a framework holds, as allocated to roles; nothing if it holds nothing.
+    pub(super) fn held_by(&self, framework: &FrameworkId) -> Resources {
+        let held = self.used.iter().filter(|held| held.framework == *framework);
+        held.fold(Resources::new(), |sum, held| sum + &held.allocated())
     }
 
     pub(super) fn has_gpus(&self) -> bool {
@@ -100,32 +117,45 @@ impl Agent {
         &mut self,
         framework: &FrameworkId,
         role: &Role,
-        part: Option<&Resources>,
+        part: Option<Resources>,
     ) -> Resources {
         let given = match part {
-            None => std::mem::take(&mut self.available).allocate(role),
+            None => std::mem::take(&mut self.available),
             Some(part) => {
-                debug_assert!(self.available.contains(part), "AL-1 offered <= available");
-                self.available -= part;
-                part.allocate(role)
+                debug_assert!(self.available.contains(&part), "AL-1 offered <= available");
+                self.available -= &part;
+                part
             }
         };
-        self.book(framework, &given);
-        given
+        let allocated = given.allocate(role);
+        self.book(framework, Some(role), given);
+        allocated
     }
 
     /// Enters `resources` (allocated to roles) as held.
     pub(super) fn take(&mut self, framework: &FrameworkId, resources: &Resources) {
-        if !resources.is_empty() {
-            self.book(framework, resources);
-            self.settle();
+        self.enter(framework, resources);
+        self.settle();
+    }
+
+    fn enter(&mut self, framework: &FrameworkId, resources: &Resources) {
+        for (role, part) in by_account(resources) {
+            self.book(framework, role, part.unallocate());
         }
     }
 
-    fn book(&mut self, framework: &FrameworkId, resources: &Resources) {
-        match self.find(framework) {
-            Ok(at) => self.used[at].1 += resources,
-            Err(at) => self.used.insert(at, (framework.clone(), resources.clone())),
+    fn book(&mut self, framework: &FrameworkId, role: Option<&Role>, resources: Resources) {
+        match self.find(framework, role) {
+            Ok(at) => self.used[at].resources += &resources,
+            Err(at) => {
+                let (framework, role) = (framework.clone(), role.cloned());
+                let holding = Holding {
+                    framework,
+                    role,
+                    resources,
+                };
+                self.used.insert(at, holding);
+            }
         }
     }
 
@@ -136,41 +166,59 @@ impl Agent {
         framework: &FrameworkId,
         resources: &Resources,
     ) -> Result<(), Resources> {
-        let Ok(at) = self.find(framework) else {
-            let nothing = resources.is_empty();
-            return if nothing {
-                Ok(())
-            } else {
-                Err(Resources::new())
-            };
+        let parts = by_account(resources);
+        let is_held = |(role, part): &(Option<&Role>, Cow<'_, Resources>)| {
+            let held = self.find(framework, *role);
+            held.is_ok_and(|at| {
+                let held = &self.used[at].resources;
+                is_same(held, part) || held.contains(&part.unallocate())
+            })
         };
-        if self.used[at].1 == *resources {
-            self.used.remove(at);
-        } else {
-            let held = &self.used[at].1;
-            let Some(left) = held.checked_sub(resources) else {
-                return Err(held.clone());
-            };
-            self.used[at].1 = left;
+        if !parts.iter().all(is_held) {
+            return Err(self.held_by(framework));
         }
-        if self.short || self.used.is_empty() {
+        for (role, part) in parts {
+            self.free(framework, role, &part);
+        }
+        if self.short {
             self.settle();
-        } else {
-            self.available += &resources.unallocate();
         }
         Ok(())
     }
 
-    /// Frees all that a framework holds.
-    pub(super) fn give_back_all(&mut self, framework: &FrameworkId) {
-        if let Ok(at) = self.find(framework) {
-            self.used.remove(at);
-            self.settle();
+    fn free(&mut self, framework: &FrameworkId, role: Option<&Role>, part: &Resources) {
+        let Ok(at) = self.find(framework, role) else {
+            return;
+        };
+        if !is_same(&self.used[at].resources, part) {
+            let part = part.unallocate();
+            self.used[at].resources -= &part;
+            self.available += &part;
+            return;
+        }
+        let held = self.used.remove(at).resources;
+        if self.available.is_empty() {
+            self.available = held;
+        } else {
+            self.available += &held;
         }
     }
 
-    fn find(&self, framework: &FrameworkId) -> Result<usize, usize> {
-        self.used.binary_search_by(|(id, _)| id.cmp(framework))
+    /// Frees all that a framework holds; whether there was any.
+    pub(super) fn give_back_all(&mut self, framework: &FrameworkId) -> bool {
+        let before = self.used.len();
+        self.used.retain(|held| held.framework != *framework);
+        if self.used.len() < before {
+            self.settle();
+        }
+        self.used.len() < before
+    }
+
+    fn find(&self, framework: &FrameworkId, role: Option<&Role>) -> Result<usize, usize> {
+        self.used.binary_search_by(|held| {
+            let order = held.framework.cmp(framework);
+            order.then_with(|| held.role.as_ref().cmp(&role))
+        })
     }
 
     /// Computes anew what is available.
@@ -180,18 +228,62 @@ impl Agent {
             self.short = false;
             return;
         }
-        let held = self.used.iter().map(|(_, held)| held.unallocate());
-        let held = held.fold(Resources::new(), |sum, more| sum + &more);
+        let held: Resources = self.used.iter().map(|held| &held.resources).sum();
         self.short = !self.total.contains(&held);
         self.available = &self.total - &held;
     }
 
     pub(super) fn view(&self) -> AgentView {
+        let mut used = BTreeMap::<FrameworkId, Resources>::new();
+        for held in &self.used {
+            *used.entry(held.framework.clone()).or_default() += &held.allocated();
+        }
         AgentView {
             active: self.active,
             total: self.total.clone(),
             available: self.available.clone(),
-            used: self.used.iter().cloned().collect(),
+            used,
         }
     }
+}
+
+impl Holding {
+    /// As allocated to its role.
+    pub(super) fn allocated(&self) -> Resources {
+        match &self.role {
+            Some(role) => self.resources.allocate(role),
+            None => self.resources.clone(),
+        }
+    }
+}
+
+/// The parts of `resources` by the role that they are allocated to; without copying if there is but one.
+pub(super) fn by_account(resources: &Resources) -> Vec<(Option<&Role>, Cow<'_, Resources>)> {
+    let mut accounts: Vec<Option<&Role>> = Vec::new();
+    for entry in resources {
+        let account = entry.allocation.as_ref();
+        if !accounts.contains(&account) {
+            accounts.push(account);
+        }
+    }
+    if let [account] = accounts[..] {
+        return vec![(account, Cow::Borrowed(resources))];
+    }
+    let part = |account: Option<&Role>| {
+        Cow::Owned(resources.filter(|entry| entry.allocation.as_ref() == account))
+    };
+    let parts = accounts.into_iter();
+    parts.map(|account| (account, part(account))).collect()
+}
+
+/// Whether both are the same but for the allocation, which all of `part` shares.
+fn is_same(held: &Resources, part: &Resources) -> bool {
+    let same = |(a, b): (&Resource, &Resource)| {
+        a.value == b.value
+            && a.name == b.name
+            && a.reservations == b.reservations
+            && (a.revocable, a.shared) == (b.revocable, b.shared)
+            && a.disk == b.disk
+    };
+    held.len() == part.len() && held.iter().zip(part).all(same)
 }

@@ -143,9 +143,9 @@ impl IncrementalDrf {
         let Some(agent) = self.agents.remove(number) else {
             return;
         };
-        for (framework, resources) in agent.used() {
-            if let Some(framework) = self.members.number(framework) {
-                self.release(framework, resources);
+        for held in agent.used() {
+            if let Some(framework) = self.members.number(&held.framework) {
+                self.release(framework, &held.allocated());
             }
         }
         for (sum, less) in self.total.iter_mut().zip(agent.amounts) {

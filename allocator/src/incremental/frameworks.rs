@@ -1,14 +1,13 @@
 //! The frameworks by number, their seats in roles, and what they hold there.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use tepui_protocol::{AgentId, FrameworkId, Resources, Role, Timestamp};
 
-use super::IncrementalDrf;
+use super::{IncrementalDrf, agents::by_account};
 use crate::{
     allocator::FrameworkTerms,
     hierarchical::Framework,
@@ -104,14 +103,14 @@ impl IncrementalDrf {
         let id = self.members.get(framework).id.clone();
         for agent in self.agents.numbers() {
             let ledger = self.agents.get(agent);
-            if ledger.held_by(&id).is_none()
-                && let Some(resources) = used.get(&ledger.id)
+            if let Some(resources) = used.get(&ledger.id)
+                && ledger.held_by(&id).is_empty()
             {
                 self.agents
                     .change(agent, |agent| agent.take(&id, resources));
             }
-            if let Some(held) = self.agents.get(agent).held_by(&id) {
-                let held = held.clone();
+            let held = self.agents.get(agent).held_by(&id);
+            if !held.is_empty() {
                 self.book(framework, &held);
             }
         }
@@ -158,12 +157,13 @@ impl IncrementalDrf {
 
     /// Books in the tree what a framework got, as one allocation a role.
     pub(super) fn book(&mut self, framework: u32, resources: &Resources) {
-        for (role, part) in by_role(resources) {
+        for (role, part) in by_account(resources) {
+            let Some(role) = role else {
+                continue;
+            };
             let member = self.members.get_mut(framework);
-            let seat = *member
-                .seats
-                .entry(role.clone())
-                .or_insert_with(|| self.roles.seat(framework, &member.id, &role));
+            let seats = member.seats.entry(role.clone());
+            let seat = *seats.or_insert_with(|| self.roles.seat(framework, &member.id, role));
             let amounts = self.names.amounts(&part);
             self.roles.hold(seat, &amounts);
         }
@@ -171,9 +171,11 @@ impl IncrementalDrf {
 
     /// Books in the tree what a framework no longer holds.
     pub(super) fn release(&mut self, framework: u32, resources: &Resources) {
-        for (role, part) in by_role(resources) {
-            let amounts = self.names.amounts(&part);
-            self.release_amounts(framework, &role, &amounts);
+        for (role, part) in by_account(resources) {
+            if let Some(role) = role {
+                let amounts = self.names.amounts(&part);
+                self.release_amounts(framework, role, &amounts);
+            }
         }
         self.unseat_where_idle(framework);
     }
@@ -212,29 +214,14 @@ impl IncrementalDrf {
         now: Timestamp,
     ) {
         let member = self.members.get(framework);
-        for (role, refused) in by_role(resources) {
-            if member.state.terms.roles.contains(&role)
-                && let Some(&seat) = member.seats.get(&role)
+        for (role, refused) in by_account(resources) {
+            if let Some(role) = role
+                && member.state.terms.roles.contains(role)
+                && let Some(&seat) = member.seats.get(role)
             {
                 let refused = refused.unallocate();
-                self.filters
-                    .add((seat, &role, agent), refused, timeout, now);
+                self.filters.add((seat, role, agent), refused, timeout, now);
             }
-        }
-    }
-}
-
-/// The allocated resources of each role; without copying them if there is but one.
-fn by_role(resources: &Resources) -> Vec<(Role, Cow<'_, Resources>)> {
-    let mut entries = resources.iter();
-    let first = entries.next().and_then(|entry| entry.allocation.as_ref());
-    match first {
-        Some(role) if entries.all(|entry| entry.allocation.as_ref() == Some(role)) => {
-            vec![(role.clone(), Cow::Borrowed(resources))]
-        }
-        _ => {
-            let parts = resources.allocations().into_iter();
-            parts.map(|(role, part)| (role, Cow::Owned(part))).collect()
         }
     }
 }

@@ -73,7 +73,7 @@ impl IncrementalDrf {
             match self.taken_by(number, self.roles.get(number), agent) {
                 None => {}
                 Some(Taken::Part(part)) => {
-                    allocations.push(self.give(number, agent, Some(&part)));
+                    allocations.push(self.give(number, agent, Some(part)));
                 }
                 Some(Taken::All) => {
                     allocations.push(self.give(number, agent, None));
@@ -108,7 +108,7 @@ impl IncrementalDrf {
     }
 
     /// Books an allocation.
-    fn give(&mut self, number: u32, agent: u32, part: Option<&Resources>) -> Allocation {
+    fn give(&mut self, number: u32, agent: u32, part: Option<Resources>) -> Allocation {
         let seat = self.roles.get(number);
         let (framework, role) = (
             self.members.get(seat.framework).id.clone(),

@@ -67,7 +67,7 @@ mod tests {
         fn products_are_the_quotients_to_a_unit(
             amount in 0..1_u64 << 50, below in 1..1_u64 << 50, above in 1..1001_u64,
         ) {
-            let exact = (u128::from(amount) * u128::from(above) << 40) / u128::from(below);
+            let exact = ((u128::from(amount) * u128::from(above)) << 40) / u128::from(below);
             let exact = u64::try_from(exact).unwrap_or(u64::MAX);
             let got = Reciprocal::of(above, below).times(amount, 40);
             let slack = 1 + (exact >> 61);

@@ -399,25 +399,24 @@ impl<const L: usize> ShareTree<L> {
     fn evaluate(&self, id: NodeId) -> (u64, [u64; L]) {
         let node = &self.nodes[id.index()];
         if self.rule == Rule::Sum || node.inner == NONE {
-            let mut share = 0;
-            let mut vector = [0; L];
-            for j in 0..L {
-                let part = self.parts[j].times(node.held[j], node::FINE);
-                vector[j] = part;
-                if !self.saturated[j] {
-                    share = share.max(part);
-                }
-            }
-            let key = node.weighted(share, node::FINE);
+            let part = |j: usize| self.parts[j].times(node.held[j], node::FINE);
+            let vector = std::array::from_fn(part);
+            let key = node.weighted(self.largest_open(&vector), node::FINE);
             return (key, vector.map(node::coarse));
         }
         let inner = &self.inners[node.inner as usize];
         let lo = inner.order.top().map(|place| inner.child(place));
         let lo = lo.map_or(0, |child| self.nodes[child.index()].key);
         let vector = inner.vector(lo);
-        let open = (0..L).filter(|&j| !self.saturated[j]);
-        let share = open.map(|j| vector[j]).max().unwrap_or_default();
+        let share = self.largest_open(&vector);
         (node.weighted(share, node::BITS), vector)
+    }
+
+    /// The largest part of a resource that is not saturated.
+    fn largest_open(&self, vector: &[u64; L]) -> u64 {
+        let open = vector.iter().zip(self.saturated);
+        let open = open.filter(|(_, saturated)| !saturated);
+        open.map(|(part, _)| *part).max().unwrap_or_default()
     }
 }
 
