@@ -27,7 +27,7 @@ test: tools
 
 ## make loom      the lock-free files under all schedules of small cases
 loom:
-	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --target-dir target/loom -p tepui-runtime-models
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --target-dir target/loom -p tepui-runtime-models -p tepui-allocator-models
 
 ## make shuttle   the worker loop under random schedules (TEPUI_SCHEDULES=n)
 shuttle:

@@ -3,6 +3,7 @@
 //! | case | file |
 //! |---|---|
 //! | whole decisions, 100,000 agents x 10,000 frameworks x 100 roles at 90 % load, beside the floor program; growth, single events, memory | `allocator/decisions.rs` |
+//! | two optimistic schedulers on one table, beside one | `allocator/optimistic.rs` |
 //! | Mesos's own benchmarks, through the trait that the master uses | `allocator/mesos.rs` |
 //! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
 //!
@@ -18,6 +19,8 @@ mod engine;
 mod floor;
 #[path = "allocator/mesos.rs"]
 mod mesos;
+#[path = "allocator/optimistic.rs"]
+mod optimistic;
 #[path = "allocator/workload.rs"]
 mod workload;
 
@@ -121,6 +124,7 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
 
 fn main() {
     decisions::all();
+    optimistic::all();
     mesos::all();
     let mut criterion = criterion();
     rounds(&mut criterion, 100);

@@ -15,6 +15,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("tepui-protocol", &["tepui-runtime"]),
     ("tepui-store", &[]),
     ("tepui-allocator", &["tepui-protocol"]),
+    ("tepui-allocator-models", &[]),
     ("tepui-sim", &["tepui-allocator", "tepui-protocol"]),
     ("tepui-isolation", &["tepui-protocol"]),
     (

@@ -31,6 +31,7 @@
 //! | what must always hold? | `invariants.rs` |
 //! | who is next, without sorting? | `order.rs`, then `order/share_tree.rs` |
 //! | tasks of known size on many agents, fast | `engine.rs` |
+//! | claims from many threads at once | `shared.rs` |
 //!
 //! # Writing another policy
 //! - Another **order** (first in first out, random, lottery): implement [`Sorter`] for any [`sorter::Client`] and use
@@ -68,6 +69,7 @@ pub mod invariants;
 pub mod minimum;
 pub mod order;
 pub mod share;
+pub mod shared;
 #[cfg(feature = "solve")]
 pub mod solve;
 pub mod sorter;
