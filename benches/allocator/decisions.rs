@@ -1,6 +1,6 @@
 //! Figures of whole decisions: the engine beside the floor program, in turns in the same run.
 
-use tepui_allocator::order::Rule;
+use tepui_allocator::{Weight, engine::Engine, order::Rule};
 
 use super::{
     engine::{Loaded, Shape},
@@ -130,9 +130,44 @@ fn memory() {
     }
 }
 
+/// Every agent, all of them free, goes whole to the framework whose turn it is.
+fn refill() {
+    let (agents, frameworks) = (50_000, 6_000);
+    let workload = Workload::new(agents, frameworks);
+    let mut engine = Engine::<4>::new(Rule::Sum);
+    let roles = super::engine::roles(&mut engine, Shape::Flat);
+    for n in 0..frameworks {
+        let role = roles[n % roles.len()];
+        let seat = engine.add_framework(role, Weight::ONE, workload.capacity);
+        engine.want(seat, u64::MAX);
+    }
+    for _ in 0..agents {
+        let added = engine.add_agent(workload.capacity);
+        added.expect("it can be counted");
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut tasks = Vec::new();
+        let ns = ns_each(1, || {
+            tasks.extend(std::iter::from_fn(|| engine.decide()).map(|made| made.task));
+        });
+        assert_eq!(tasks.len(), agents, "every agent is given");
+        tasks.into_iter().for_each(|task| assert!(engine.end(task)));
+        rounds.push(ns / 1e6);
+    }
+    let baseline = "through the trait: allocator/mesos/50000x6000/FullRefill";
+    record(
+        "allocator/refill/50000x6000",
+        median(rounds),
+        "ms",
+        baseline,
+    );
+}
+
 pub(crate) fn all() {
     rates("plain", Rule::Sum, Shape::Flat);
     rates("hdrf-4-levels", Rule::Hierarchical, Shape::Deep);
+    refill();
     growth();
     events();
     memory();

@@ -64,7 +64,8 @@ impl Loaded {
     }
 }
 
-fn roles(engine: &mut Engine<4>, shape: Shape) -> Vec<NodeId> {
+/// The roles above the frameworks.
+pub(crate) fn roles(engine: &mut Engine<4>, shape: Shape) -> Vec<NodeId> {
     let mut level = vec![NodeId::ROOT];
     let branches: &[usize] = match shape {
         Shape::Flat => &[ROLES],

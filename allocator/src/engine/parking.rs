@@ -140,7 +140,8 @@ impl<const L: usize> Engine<L> {
             any = true;
             self.unpark(first);
             let parked = self.classes.get(class).parked;
-            if u64::from(parked) < 16 * self.room(class, agent) {
+            let rooms = self.room(class, agent).max(self.pending.len() as u64);
+            if u64::from(parked) < rooms.saturating_mul(16) {
                 self.unpark_class(class);
             }
         }

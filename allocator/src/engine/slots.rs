@@ -3,7 +3,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-/// Names a value of one [`Slots`]; of no use after the value was removed.
+/// Names a value that the engine keeps; of no use after the value was removed.
 pub struct Slot<T> {
     index: u32,
     generation: u32,
