@@ -3,6 +3,8 @@
 //! Nothing written here differs between two runs of the same inputs and seed.
 
 mod batsim;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plots;
 mod report;
 mod rows;
@@ -36,6 +38,18 @@ pub fn write(dir: &Path, outcome: &Outcome, summary: &Summary, extras: Extras) -
     file(dir, "out_jobs.csv", |out| batsim::jobs(out, outcome))?;
     file(dir, "shares.csv", |out| tables::shares(out, outcome))?;
     file(dir, "queue.csv", |out| tables::queue(out, outcome))?;
+    #[cfg(feature = "parquet")]
+    {
+        file(dir, "jobs.parquet", |out| {
+            parquet::jobs(out, outcome).map_err(io::Error::other)
+        })?;
+        file(dir, "shares.parquet", |out| {
+            parquet::shares(out, outcome).map_err(io::Error::other)
+        })?;
+        file(dir, "queue.parquet", |out| {
+            parquet::queue(out, outcome).map_err(io::Error::other)
+        })?;
+    }
     let mut drawings = Vec::new();
     for plot in plots(outcome) {
         let drawing = plot::svg(&plot);

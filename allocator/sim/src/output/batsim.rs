@@ -51,13 +51,15 @@ starting_time,execution_time,finish_time,waiting_time,turnaround_time,stretch,al
             .time(state.start.since(job.submit))
             .time(turnaround);
         row.float(turnaround.0 as f64 / ran.0.max(1) as f64);
-        for (first, last) in ranges(&slots[id.0 as usize]) {
+        for (nth, (first, last)) in ranges(&slots[id.0 as usize]).into_iter().enumerate() {
+            if nth > 0 {
+                row.byte(b' ');
+            }
             row.digits(first.into());
             if last > first {
                 row.byte(b'-');
                 row.digits(last.into());
             }
-            row.byte(b' ');
         }
         row.empty().plain("-1").plain("").end(out)?;
     }

@@ -4,6 +4,7 @@ mod cases;
 mod external;
 mod hostile;
 mod properties;
+mod tables;
 
 use std::sync::Arc;
 
