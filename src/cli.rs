@@ -24,6 +24,7 @@ mod roles;
 mod run;
 pub(crate) mod security;
 mod sim;
+mod stats;
 mod tasks;
 mod weights;
 
@@ -76,6 +77,7 @@ enum Command {
     Executor(executor::Arguments),
     Run(run::Arguments),
     Tasks(tasks::Arguments),
+    Stats(stats::Arguments),
     Logs(logs::Arguments),
     Kill(kill::Arguments),
     Agents(agents::Arguments),
@@ -146,6 +148,7 @@ impl Command {
             Command::Executor(arguments) => executor::run(arguments).await,
             Command::Run(arguments) => run::run(arguments).await,
             Command::Tasks(arguments) => tasks::run(arguments).await,
+            Command::Stats(arguments) => stats::run(arguments).await,
             Command::Logs(arguments) => logs::run(arguments).await,
             Command::Kill(arguments) => kill::run(arguments).await,
             Command::Agents(arguments) => agents::run(arguments).await,

@@ -269,6 +269,13 @@ fn a_task_outlives_its_agent_and_ends_cleanly_after_that() {
     assert_eq!(sleepers(&span).len(), 2);
     cluster.start_agent();
     assert_eq!((sleepers(&span).len(), cluster.left().len()), (2, 1));
+    // The init and the two sleepers, in a container of 64 MiB.
+    let used = cluster.text(&["stats", "--json", "sleeper.run.0.0"]);
+    let used: serde_json::Value = serde_json::from_str(&used).expect("JSON");
+    assert_eq!(used[0]["usage"]["pids"], 3, "{used}");
+    assert_eq!(used[0]["usage"]["memory_limit"], 64 << 20, "{used}");
+    assert!(used[0]["usage"]["cpu_us"].as_u64() > Some(0), "{used}");
+    assert!(used[0]["cpus"].as_f64() < Some(0.5), "{used}");
     let killed = cluster.text(&["kill", "sleeper.run.0.0"]);
     assert!(!job.wait().expect("our child").success(), "{killed}");
     assert_eq!((sleepers(&span), cluster.left()), (vec![], [].into()));

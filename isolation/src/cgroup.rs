@@ -22,7 +22,7 @@ use std::{
 };
 
 pub use mounts::Mounts;
-pub use usage::Usage;
+pub use tepui_protocol::Usage;
 
 /// What a group can limit or account for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 //! Each adds its part to the plan of a launch, and may count, change and clean up later. They keep
 //! nothing in memory: what they need to know is found again by the container's name, so that an
 //! agent, its executors, and the agent's next life can all do their part. Names are Mesos's where
-//! it has one. [`all`] is the list; which of them are used is configuration (`container.rs`).
+//! it has one. `all` is the list; which of them are used is configuration (`container.rs`).
 
 mod capabilities;
 mod core;

@@ -507,6 +507,7 @@ fn destroying_a_container_kills_it_and_orphans_are_found() {
 #[test]
 fn what_a_container_uses_is_counted_and_its_limits_can_change() {
     let Some(mut room) = Room::full() else { return };
+    room.container.disk = Some(64 * MIB);
     let line = "head -c 8m /dev/zero > file; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; \
                 sleep 1000 & touch up; wait";
     let launched = running(&room, line);

@@ -15,6 +15,7 @@ pub mod resources;
 pub mod role;
 pub mod task;
 pub mod time;
+pub mod usage;
 
 pub use agent::AgentInfo;
 pub use framework::{Capability, FrameworkInfo};
@@ -26,3 +27,4 @@ pub use task::{
     CommandInfo, ExecutorInfo, KillPolicy, Reason, Source, TaskInfo, TaskState, TaskStatus,
 };
 pub use time::Timestamp;
+pub use usage::Usage;

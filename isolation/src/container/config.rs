@@ -147,7 +147,7 @@ impl IsolationConfig {
         let (mut chosen, mut off) = (Vec::new(), Vec::new());
         for entry in all() {
             let is_named = self.isolators.iter().any(|name| name == entry.name);
-            if !is_named && !(is_auto && entry.is_default) {
+            if !(is_named || is_auto && entry.is_default) {
                 continue;
             }
             match (entry.build)(self, machine) {

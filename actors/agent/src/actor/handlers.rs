@@ -1,12 +1,15 @@
 //! Which message goes to which method of the state machine.
 
-use tepui_protocol::messages::{
-    agent::{
-        KillTask, Ping, Registered, Reregistered, RunTask, Shutdown, ShutdownFramework,
-        StatusUpdateAcknowledged,
+use tepui_protocol::{
+    Timestamp,
+    messages::{
+        agent::{
+            KillTask, Ping, Registered, Reregistered, RunTask, Shutdown, ShutdownFramework,
+            StatusUpdateAcknowledged,
+        },
+        executor,
+        operator::{AgentState, GetAgentState, GetUsage, ReadSandbox, RunUsage, SandboxPiece},
     },
-    executor,
-    operator::{AgentState, GetAgentState, ReadSandbox, SandboxPiece},
 };
 use tepui_runtime::prelude::*;
 
@@ -16,7 +19,7 @@ accepts!(AgentActor:
     Registered, Reregistered, RunTask, KillTask, ShutdownFramework, Shutdown,
     StatusUpdateAcknowledged, Ping,
     executor::Register, executor::Update,
-    ReadSandbox, GetAgentState, Exited,
+    ReadSandbox, GetAgentState, GetUsage, Exited,
 );
 
 macro_rules! handle {
@@ -68,5 +71,21 @@ impl Handler<ReadSandbox> for AgentActor {
                 size: piece.size,
             })
         })
+    }
+}
+
+impl Handler<GetUsage> for AgentActor {
+    type Result = ResponseActFuture<Self, Vec<RunUsage>>;
+
+    fn handle(&mut self, _: GetUsage, _: &mut Context<Self>) -> Self::Result {
+        let runs = self.state.runs_in_use();
+        let read = self.launcher.usage(runs.clone()).into_actor(self);
+        Box::pin(read.map(move |usages, actor, ctx| {
+            let now = Timestamp(ctx.now());
+            let counted = runs.into_iter().zip(usages);
+            counted
+                .map(|((run, _), usage)| actor.state.usage_of(now, run, usage))
+                .collect()
+        }))
     }
 }

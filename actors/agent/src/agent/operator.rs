@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use tepui_protocol::messages::operator::{AgentState, ExecutorSummary, ReadSandbox};
+use tepui_protocol::{
+    Timestamp, Usage,
+    messages::operator::{AgentState, ExecutorSummary, ReadSandbox, RunUsage},
+};
 
 use super::Agent;
+use crate::launcher::ExecutorRun;
 
 impl Agent {
     /// The agent's own view of itself, as process `os_pid`.
@@ -23,6 +27,25 @@ impl Agent {
             work_dir: self.config.work_dir.display().to_string(),
             os_pid,
             executors: executors.collect(),
+        }
+    }
+
+    /// The runs with live tasks, each with its sandbox, to be asked what they use.
+    pub fn runs_in_use(&self) -> Vec<(ExecutorRun, PathBuf)> {
+        let runs = self.runs().into_iter();
+        let live = runs.filter(|run| !self.live_tasks(run).is_empty());
+        live.map(|run| (run.clone(), self.sandbox(&run))).collect()
+    }
+
+    /// What a run has used by `now`, for people.
+    pub fn usage_of(&self, now: Timestamp, run: ExecutorRun, usage: Usage) -> RunUsage {
+        RunUsage {
+            tasks: self.live_tasks(&run),
+            resources: self.resources_of(&run),
+            framework_id: run.framework_id,
+            executor_id: run.executor_id,
+            timestamp: now,
+            usage,
         }
     }
 

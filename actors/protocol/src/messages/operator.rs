@@ -7,7 +7,7 @@ use tepui_runtime::{AnyPid, Message};
 
 use crate::{
     AgentId, AgentInfo, ExecutorId, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer,
-    Resources, Role, TaskId, TaskState, Timestamp, task::Task,
+    Resources, Role, TaskId, TaskState, Timestamp, Usage, task::Task,
 };
 
 /// Asks who the master is.
@@ -221,6 +221,28 @@ pub struct SandboxPiece {
     pub data: Vec<u8>,
     /// The file's size now.
     pub size: u64,
+}
+
+/// Asks an agent what its live tasks have used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetUsage", reply = Vec<RunUsage>)]
+pub struct GetUsage {}
+
+/// What a run of an executor, with its tasks, has used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunUsage {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which executor.
+    pub executor_id: ExecutorId,
+    /// Its live tasks; one for the built-in executor.
+    pub tasks: Vec<TaskId>,
+    /// What they have.
+    pub resources: Resources,
+    /// When it was counted.
+    pub timestamp: Timestamp,
+    /// What was used until then.
+    pub usage: Usage,
 }
 
 /// Asks an agent where it keeps a task's sandbox.
