@@ -39,6 +39,7 @@ use crate::{
 const STOP: u8 = 1;
 const KILL: u8 = 2;
 const SUPERVISED: u8 = 4;
+const LIVES_AGAIN: u8 = 8;
 
 /// What an actor was told, and by whom it is looked after.
 #[derive(Clone, Copy, Debug)]
@@ -167,10 +168,28 @@ impl<A: Actor> Cell<A> {
             .push_system(made(|place| Letter::told(message).seal(place)))
     }
 
-    /// Gives an order by the node, if there still is one.
-    pub(crate) fn order(&self, order: fn(&Node, &dyn AnyCell)) {
-        if let Some(node) = self.routes.node() {
-            order(&node, self);
+    /// It may live again: between two lives it does not hear what it is told.
+    pub(crate) fn lives_again(&self) {
+        self.asked.fetch_or(LIVES_AGAIN, Ordering::SeqCst);
+    }
+
+    /// As [`Node::stop`].
+    pub(crate) fn order_stop(&self) {
+        self.stop();
+        self.wake_between_lives();
+    }
+
+    /// As [`Node::kill`].
+    pub(crate) fn order_kill(&self) {
+        self.kill();
+        self.wake_between_lives();
+    }
+
+    fn wake_between_lives(&self) {
+        if self.asked.load(Ordering::SeqCst) & LIVES_AGAIN != 0
+            && let Some(node) = self.routes.node()
+        {
+            node.inner.pausing.wake(&self.pid);
         }
     }
 

@@ -471,9 +471,9 @@ impl Node {
         let pid = cell.pid();
         // Before it is gone: who finds no actor finds its work counted.
         cell.count_end();
-        self.inner
-            .registry
-            .remove_if(pid.name(), |_, kept| kept.pid() == pid);
+        self.inner.registry.remove_if(pid.name(), |_, kept| {
+            kept.pid().incarnation() == pid.incarnation()
+        });
         let watchers = cell.close(&mut |message| {
             self.dead_letter(pid, message, &Undeliverable::NoSuchActor);
         });

@@ -2,7 +2,6 @@
 
 use std::{
     any::{Any, TypeId, type_name},
-    fmt::Write,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -255,8 +254,9 @@ impl Node {
         let n = self.inner.next_name.fetch_add(1, Ordering::Relaxed);
         let mut name = NAME.take();
         name.clear();
-        // Writing to a string does not fail.
-        let _ = write!(name, "{prefix}({n})");
+        for part in [prefix, "(", itoa::Buffer::new().format(n), ")"] {
+            name.push_str(part);
+        }
         let numbered = Arc::from(name.as_str());
         NAME.set(name);
         numbered
@@ -282,6 +282,7 @@ impl Node {
         let cell = self.register(checked(name)?, &options)?;
         let supervision = options.supervision;
         let keeper = supervision.restarts().then(|| {
+            cell.lives_again();
             let keeper = Own::new(self.clone(), cell.clone(), supervision);
             Box::new(keeper) as Box<dyn Keeper>
         });
@@ -300,6 +301,7 @@ impl Node {
     ) -> Result<Arc<dyn AnyCell>, SpawnError> {
         let cell = self.register::<A>(checked(name)?, &options)?;
         cell.supervised();
+        cell.lives_again();
         let made = move || Source::Made(Box::new(factory));
         self.place(options.place, cell.clone(), Some(keeper), made);
         Ok(cell)
