@@ -111,19 +111,28 @@ fn world(end: u8) {
                     for n in 0..MESSAGES {
                         let message = Message::Tell(from, n);
                         let sent = match n % 2 {
-                            0 => mailbox.push_wait(message, |message| message).await,
+                            0 => {
+                                mailbox
+                                    .push_wait(message, |message, place| place.fill(message))
+                                    .await
+                            }
                             _ => push(&mailbox, message),
                         };
                         taken.fetch_add(usize::from(sent.is_ok()), Ordering::SeqCst);
                     }
                     let (answerer, asked) = slot();
                     let asking = Message::Ask(answerer);
-                    let sent = mailbox.push_wait(asking, |message| message).await.is_ok();
+                    let sent = mailbox
+                        .push_wait(asking, |message, place| place.fill(message))
+                        .await
+                        .is_ok();
                     taken.fetch_add(usize::from(sent), Ordering::SeqCst);
                     let answer = asked.await;
                     assert!(sent || answer.is_none());
                     if from == 0 {
-                        let sent = mailbox.push_wait(Message::Crash, |message| message).await;
+                        let sent = mailbox
+                            .push_wait(Message::Crash, |message, place| place.fill(message))
+                            .await;
                         taken.fetch_add(usize::from(sent.is_ok()), Ordering::SeqCst);
                         future::yield_now().await;
                         mailbox.signal(end);
