@@ -3,8 +3,9 @@
 CARGO ?= cargo
 # Cases of the fuzzing property tests in `make fuzz`: about a minute on two cores.
 FUZZ_CASES ?= 60000
-# With FUZZ_SECONDS=n the fuzzing tests are run again and again for so long.
+# With FUZZ_SECONDS=n the fuzzing and property tests are run again and again for so long, with new seeds.
 FUZZ_SECONDS ?=
+FUZZ_SEED ?= $(if $(FUZZ_SECONDS),$(shell date +%s),20261127)
 SOAK_SECONDS ?= 600
 
 .PHONY: help tools build test loom shuttle fuzz soak ui gpu-check lint docs figures clean
@@ -35,9 +36,13 @@ shuttle:
 
 ## make fuzz      the fuzzing tests at length (FUZZ_CASES=n, or FUZZ_SECONDS=n)
 fuzz:
-	end=$$(( $$(date +%s) + $(or $(FUZZ_SECONDS),0) )); while :; do \
-	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime -p tepui-sim fuzz || exit 1; \
-	  [ $$(date +%s) -lt $$end ] || exit 0; done
+	end=$$(( $$(date +%s) + $(or $(FUZZ_SECONDS),0) )); seed=$(FUZZ_SEED); while :; do \
+	  export PROPTEST_RNG_SEED=$$seed; \
+	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime -p tepui-sim fuzz \
+	    || { echo "again with: make fuzz FUZZ_SEED=$$seed"; exit 1; }; \
+	  [ $$(date +%s) -lt $$end ] || exit 0; \
+	  $(CARGO) test --locked -p tepui-allocator -p tepui-sim --tests || { echo "seed: PROPTEST_RNG_SEED=$$seed"; exit 1; }; \
+	  seed=$$((seed + 1)); done
 
 ## make soak      two nodes whose links are cut and healed for ten minutes (SOAK_SECONDS=n)
 soak:

@@ -277,7 +277,8 @@ impl Allocator for IncrementalDrf {
         }
         if let Due::Agents(agents) = &mut self.due
             && let Some(number) = self.agents.number(agent)
-            && !std::mem::replace(&mut self.agents.get_mut(number).due, true)
+            && std::mem::replace(&mut self.agents.get_mut(number).due_in, self.runs + 1)
+                <= self.runs
         {
             agents.push(number);
         }

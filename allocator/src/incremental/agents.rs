@@ -41,8 +41,8 @@ pub(super) struct Agent {
     short: bool,
     /// Its place in the list of agents with something to offer.
     pub(super) open_at: Option<u32>,
-    /// Whether the next run is to look at it.
-    pub(super) due: bool,
+    /// The run that is to look at it, by number; zero for none yet.
+    pub(super) due_in: u64,
 }
 
 impl Agent {
@@ -65,7 +65,7 @@ impl Agent {
             used: Vec::new(),
             short: false,
             open_at: None,
-            due: false,
+            due_in: 0,
         };
         for (framework, resources) in used {
             agent.enter(framework, resources);

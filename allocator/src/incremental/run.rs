@@ -43,10 +43,9 @@ impl IncrementalDrf {
         allocations
     }
 
-    fn is_offerable(&mut self, number: u32) -> bool {
+    fn is_offerable(&self, number: u32) -> bool {
         let listed = self.whitelist.as_ref();
-        let agent = self.agents.get_mut(number);
-        agent.due = false;
+        let agent = self.agents.get(number);
         agent.is_open() && agent.is_listed(listed)
     }
 

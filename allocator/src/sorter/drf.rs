@@ -116,7 +116,6 @@ impl<C: Client> DrfSorter<C> {
         let parent = self.tree.node(id).parent;
         let position = (id != ROOT && !self.stale).then(|| self.position(parent, id));
         let node = self.tree.node_mut(id);
-        node.count += 1;
         node.hold(amounts);
         node.share = self.slots.share(&node.held, node.weight);
         if let Some(position) = position {

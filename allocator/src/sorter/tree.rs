@@ -44,6 +44,8 @@ pub(super) struct Node<C> {
     pub(super) held: Vec<u64>,
     /// Allocations ever made to the subtree.
     pub(super) count: u64,
+    /// Allocations ever made to the client that the node stands for, if it does.
+    own: u64,
     pub(super) share: Share,
     pub(super) children: Vec<NodeId>,
 }
@@ -54,8 +56,12 @@ impl<C> Node<C> {
         matches!(self.kind, Kind::Leaf { active: false, .. })
     }
 
-    /// Adds to what is held.
+    /// Adds to what is held, as one allocation.
     pub(super) fn hold(&mut self, amounts: &[(usize, u64)]) {
+        self.count += 1;
+        if let Kind::Leaf { .. } = self.kind {
+            self.own += 1;
+        }
         for &(slot, amount) in amounts {
             if self.held.len() <= slot {
                 self.held.resize(slot + 1, 0);
@@ -94,6 +100,7 @@ impl<C: Client> Tree<C> {
             weight: Weight::ONE,
             held: Vec::new(),
             count: 0,
+            own: 0,
             share: Share::ZERO,
             children: Vec::new(),
         };
@@ -192,14 +199,14 @@ impl<C: Client> Tree<C> {
             return;
         }
         let kind = std::mem::replace(&mut node.kind, Kind::Inner);
-        let (held, count) = (node.held.clone(), node.count);
+        let (held, own) = (node.held.clone(), node.own);
         let client = match &kind {
             Kind::Leaf { client, .. } => client.clone(),
             Kind::Inner => unreachable!("inner nodes were returned above"),
         };
         let leaf = self.insert(id, VIRTUAL, kind);
         let node = self.node_mut(leaf);
-        (node.held, node.count) = (held, count);
+        (node.held, node.count, node.own) = (held, own, own);
         self.leaves.insert(client, leaf);
     }
 
@@ -216,6 +223,7 @@ impl<C: Client> Tree<C> {
             kind,
             held: Vec::new(),
             count: 0,
+            own: 0,
             share: Share::ZERO,
             children: Vec::new(),
         };
@@ -271,12 +279,13 @@ impl<C: Client> Tree<C> {
         if &*self.node(child).name != VIRTUAL {
             return;
         }
-        let kind = self.node(child).kind.clone();
+        let (kind, own) = (self.node(child).kind.clone(), self.node(child).own);
         self.unlink(child);
         if let Kind::Leaf { client, .. } = &kind {
             self.leaves.insert(client.clone(), id);
         }
-        self.node_mut(id).kind = kind;
+        let node = self.node_mut(id);
+        (node.kind, node.own) = (kind, own);
     }
 }
 

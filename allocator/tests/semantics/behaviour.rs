@@ -28,6 +28,17 @@ fn a_refusal_blocks_parts_of_itself_and_lets_more_through() {
 }
 
 #[test]
+fn an_agent_that_a_tick_passed_over_is_looked_at_when_it_grows() {
+    cluster(
+        "framework f1 role1
+         agent agent1 2/1024                              -> f1:agent1
+         resize agent1 2/1024
+         tick                                             -> none
+         resize agent1 4/2048                             -> f1:agent1=2/1024",
+    );
+}
+
+#[test]
 fn a_refusal_in_one_role_or_agent_says_nothing_of_others() {
     cluster(
         "framework f1 role1 role2

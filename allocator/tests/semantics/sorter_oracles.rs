@@ -155,6 +155,17 @@ fn a_client_keeps_its_past_allocations_when_it_gets_a_child() {
     );
 }
 
+#[test]
+fn a_client_keeps_its_own_past_allocations_when_its_children_leave() {
+    sorts(
+        "total 100/100
+         add a 1/1; free a 1/1; add a/c
+         give a/c 1/1; free a/c 1/1
+         give a/c 1/1; free a/c 1/1                       -> a a/c
+         remove a/c; add a/c; give a/c 1/1; free a/c 1/1  -> a a/c",
+    );
+}
+
 /// The oracle has `b/z b/y a/x` in the fourth line, where a has 10/2 and b 15/3: Mesos divides in
 /// floating point, and 0.15/3 comes out just below 0.1/2. Exactly they are equal, and a had fewer
 /// allocations. With a thousandth less, the oracle's order comes back.

@@ -54,6 +54,8 @@ fn quantities([cpus, mem, gpus]: [i64; 3]) -> Quantities {
 struct Held {
     active: bool,
     amounts: Quantities,
+    /// Allocations ever made to it.
+    given: u64,
 }
 
 /// The definition, without any cleverness.
@@ -86,8 +88,8 @@ impl Naive {
         }
     }
 
-    /// Keeps the counts of nodes that there still are; a new `path/.` begins with the count of the
-    /// leaf that it replaces, other new nodes with none.
+    /// Keeps the counts of nodes that there still are; a new `path/.` begins with what its client was
+    /// given, other new nodes with none.
     fn recount(&mut self) {
         let mut nodes = BTreeSet::new();
         for client in self.clients.keys() {
@@ -100,24 +102,15 @@ impl Naive {
         }
         self.counts.retain(|node, _| nodes.contains(node));
         for node in nodes {
-            let former = node
-                .strip_suffix("/.")
-                .and_then(|path| self.counts.get(path));
-            let count = former.copied().unwrap_or(0);
+            let client = node.strip_suffix("/.").map(|path| &self.clients[path]);
+            let count = client.map_or(0, |client| client.given);
             self.counts.entry(node).or_insert(count);
         }
     }
 
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Add(c) => {
-                // A path that becomes a client's while others are below it starts at zero.
-                let virtual_leaf = format!("{}/.", PATHS[*c]);
-                if self.has_below(PATHS[*c]) && !self.clients.contains_key(PATHS[*c]) {
-                    self.counts.insert(virtual_leaf, 0);
-                }
-                self.clients.entry(PATHS[*c].to_owned()).or_default();
-            }
+            Step::Add(c) => _ = self.clients.entry(PATHS[*c].to_owned()).or_default(),
             Step::Remove(c) => _ = self.clients.remove(PATHS[*c]),
             Step::Activate(c) => self.set_active(*c, true),
             Step::Deactivate(c) => self.set_active(*c, false),
@@ -144,6 +137,7 @@ impl Naive {
             return;
         };
         held.amounts += amounts;
+        held.given += 1;
         let leaf = self.leaf(client);
         for (node, count) in &mut self.counts {
             *count += u64::from(*node == leaf || leaf.starts_with(&format!("{node}/")));
