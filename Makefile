@@ -38,10 +38,10 @@ shuttle:
 fuzz:
 	end=$$(( $$(date +%s) + $(or $(FUZZ_SECONDS),0) )); seed=$(FUZZ_SEED); while :; do \
 	  export PROPTEST_RNG_SEED=$$seed; \
-	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked -p tepui-protocol -p tepui-runtime -p tepui-sim fuzz \
+	  TEPUI_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --workspace --locked fuzz \
 	    || { echo "again with: make fuzz FUZZ_SEED=$$seed"; exit 1; }; \
 	  [ $$(date +%s) -lt $$end ] || exit 0; \
-	  $(CARGO) test --locked -p tepui-allocator -p tepui-sim --tests || { echo "seed: PROPTEST_RNG_SEED=$$seed"; exit 1; }; \
+	  $(CARGO) test --workspace --locked --test engine --test incremental --test semantics --test share_tree --test sim || { echo "seed: PROPTEST_RNG_SEED=$$seed"; exit 1; }; \
 	  seed=$$((seed + 1)); done
 
 ## make soak      two nodes whose links are cut and healed for ten minutes (SOAK_SECONDS=n)

@@ -8,9 +8,12 @@
 //!
 //! Cases: tells (CPU of the client, rate; also with fields by name), ping-pong latency, asks with
 //! 1,000 in flight, ping-pong during a bulk transfer of 1 GiB, and tells and ping-pong beside two
-//! Erlang nodes (where Erlang is installed; the script `erlang`).
+//! Erlang nodes (where Erlang is installed; the script `erlang`), whose threads spin before they sleep:
+//! for that ping-pong ours do, too (`awake`).
 //! `cargo bench --bench remote`; with `-- tell`, `ping-pong`, `ask`, `bulk` or `erlang` one of the cases.
 
+#[path = "remote/awake.rs"]
+mod awake;
 #[path = "remote/erlang.rs"]
 mod erlang;
 #[path = "../figures.rs"]
@@ -117,6 +120,7 @@ fn serve(kind: &str) {
     let local = LocalSet::new();
     match kind {
         "raw" => local.block_on(&runtime(), raw::serve()),
+        "awake" => runtime().block_on(awake::serve()),
         _ => local.block_on(&runtime(), ours::serve()),
     }
 }
@@ -197,9 +201,9 @@ fn wanted(case: &str) -> bool {
     first.is_none_or(|first| first == case || cases.any(|other| other == case))
 }
 
-fn compare(raw: Seen, ours: Seen, erlang: Option<Seen>) {
+fn compare(raw: Seen, ours: Seen, erlang: Option<Seen>, awake: &[f64]) {
     if let Some(erlang) = erlang {
-        compare_erlang(&erlang, &ours);
+        compare_erlang(&erlang, &ours, awake);
     }
     if wanted("tell") {
         compare_tells(&raw, &ours);
@@ -214,15 +218,17 @@ fn compare(raw: Seen, ours: Seen, erlang: Option<Seen>) {
     }
 }
 
-fn compare_erlang(erlang: &Seen, ours: &Seen) {
+fn compare_erlang(erlang: &Seen, ours: &Seen, awake: &[f64]) {
     let (theirs, rate) = (median(&erlang.rates), median(&ours.rates));
     let baseline = format!("Erlang {theirs:.0}/s");
     let name = "remote/tell-100B/rate/vs-erlang";
     record(name, rate / theirs, "ratio", &baseline);
-    let (theirs, p50) = (median(&erlang.pings), median(&ours.pings));
+    let theirs = median(&erlang.pings);
     let baseline = format!("Erlang {theirs:.1} us");
     let name = "remote/ping-pong/p50/vs-erlang";
-    record(name, p50 / theirs, "ratio", &baseline);
+    record(name, median(awake) / theirs, "ratio", &baseline);
+    let name = "remote/ping-pong-without-spin/p50/vs-erlang";
+    record(name, median(&ours.pings) / theirs, "ratio", &baseline);
 }
 
 fn compare_tells(raw: &Seen, ours: &Seen) {
@@ -299,14 +305,19 @@ fn main() {
             let ours = ours::Ours::connect(&our_server.addr).await;
             let (mut of_raw, mut of_ours) = (Seen::default(), Seen::default());
             let mut of_erlang = wanted("erlang").then(Seen::default);
+            let mut of_awake = Vec::new();
             for n in 0..ROUNDS {
                 of_raw.round(&raw).await;
                 of_ours.round(&ours).await;
                 if n % 3 == 0 && !of_erlang.as_mut().is_none_or(erlang::round) {
                     of_erlang = None;
                 }
+                if n % 3 == 0 && of_erlang.is_some() {
+                    let server = Server::start("awake");
+                    of_awake.extend(awake::pings(&server.addr, PINGS as u64).await);
+                }
             }
-            compare(of_raw, of_ours, of_erlang);
+            compare(of_raw, of_ours, of_erlang, &of_awake);
             if wanted("bulk") {
                 interference(&ours).await;
             }

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::Node;
+use crate::{Node, node::workers::spin::worked};
 
 thread_local! {
     static CURRENT: RefCell<Option<Node>> = const { RefCell::new(None) };
@@ -31,6 +31,7 @@ pub(crate) struct Guard<'a> {
 /// Makes the node in `node`, and the actor of that incarnation, the current ones until the guard is
 /// dropped; the node is moved there and back, because counting references would cost more than the rest of a short turn.
 pub(crate) fn enter(node: &mut Option<Node>, actor: u64) -> Guard<'_> {
+    worked();
     #[cfg(feature = "testkit")]
     ENTERED.set(ENTERED.get() + 1);
     swap(node);

@@ -77,6 +77,8 @@ pub(crate) enum Frame {
     Monitor { target: AnyPid },
     /// Has `watcher` (here) monitor `target` (anywhere).
     Link { watcher: AnyPid, target: AnyPid },
+    /// Takes `Link` back.
+    Unlink { watcher: AnyPid, target: AnyPid },
     /// Takes `Monitor` back.
     Demonitor { target: AnyPid },
     /// `target` (of the sending node) has ended.
@@ -93,6 +95,12 @@ impl Frame {
             self,
             Frame::Tell(_) | Frame::Ask { .. } | Frame::Reply { .. } | Frame::Refused(_)
         )
+    }
+
+    /// Whether peers that speak `version` know the frame; others are not sent it.
+    pub(crate) fn is_known_in(&self, version: u16) -> bool {
+        let new = matches!(self, Frame::Refused(_) | Frame::Unlink { .. });
+        !new || version >= wire::WITH_TABLES
     }
 
     /// The frame as the node `own` would have read it.
@@ -118,7 +126,9 @@ impl Frame {
                     Err(None) => 0,
                 },
                 Frame::Monitor { target } | Frame::Demonitor { target } => pid_weight(target),
-                Frame::Link { watcher, target } => pid_weight(watcher) + pid_weight(target),
+                Frame::Link { watcher, target } | Frame::Unlink { watcher, target } => {
+                    pid_weight(watcher) + pid_weight(target)
+                }
                 // Twice: older nodes read another reason.
                 Frame::Exited { target, reason } => {
                     pid_weight(target) + 2 * reason.to_string().len()
@@ -138,7 +148,9 @@ impl Frame {
             }
             Frame::Reply { .. } => true,
             Frame::Monitor { target } | Frame::Demonitor { target } => sane(target),
-            Frame::Link { watcher, target } => sane(watcher) && sane(target),
+            Frame::Link { watcher, target } | Frame::Unlink { watcher, target } => {
+                sane(watcher) && sane(target)
+            }
             Frame::Exited { target, .. } => sane(target),
             Frame::Refused(refusal) => {
                 sane(&refusal.to) && refusal.name.len() <= wire::NAME_BYTES_MAX

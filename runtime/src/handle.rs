@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     AnyPid, AskError, Message, Node, TellError, Undeliverable, ambient,
-    cell::Cell,
+    cell::{AnyCell, Cell},
     links::Outlet,
     node::undeliverable,
     rt::{
@@ -86,7 +86,7 @@ impl<A: Actor> Pid<A> {
     /// As [`Node::stop`], for an actor of this process or of the node that runs.
     pub fn stop(&self) {
         match &self.route {
-            Route::Here(cell) => cell.order_stop(),
+            Route::Here(cell) => cell.stop(),
             Route::Via(..) | Route::Ambient(_) => {
                 if let Some(node) = self.node() {
                     node.stop(self.as_any());
@@ -98,7 +98,7 @@ impl<A: Actor> Pid<A> {
     /// As [`Node::kill`], for an actor of this process or of the node that runs.
     pub fn kill(&self) {
         match &self.route {
-            Route::Here(cell) => cell.order_kill(),
+            Route::Here(cell) => cell.kill(),
             Route::Via(..) | Route::Ambient(_) => {
                 if let Some(node) = self.node() {
                     node.kill(self.as_any());

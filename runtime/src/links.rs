@@ -15,7 +15,8 @@
 //!     |                                                             |
 //!     |<-- on_lost: goodbye, refused for 300 ms (NodeDown), --------+
 //!          nothing heard for `lost_after`, corrupt frames (Unreachable);
-//!          the queue is handed back. The next send begins anew.
+//!          large frames without a connection of their own for as long;
+//!          the queue is handed back. The next send begins anew, after a pause if the last attempt failed.
 //! ```
 //!
 //! *up* or *mending*, a connection whose Hello shows another incarnation (NodeDown) or another epoch
@@ -47,6 +48,7 @@ mod mending;
 mod outbox;
 mod outgoing;
 mod outlet;
+mod pauses;
 mod peer;
 mod problem;
 mod sent;

@@ -1,27 +1,28 @@
 //! A node: the actors of one process (or simulated host), their names, and the links to others.
 //!
-//! Owns the registry of names, the clock and the random generator that actors use, and the sending
-//! of messages, wherever the receiver lives. Continue with `node/asks.rs` (answers),
+//! Owns the registry of names, the clock and the random generator that actors use. Continue with
+//! `node/sending.rs` (messages, wherever the receiver lives), `node/ending.rs`, `node/asks.rs` (answers),
 //! `node/monitors.rs` (exits), `node/remote.rs` (what comes from afar), `node/builder.rs`.
 
 mod asks;
 mod builder;
+mod ending;
 mod inspect;
 pub(crate) mod monitors;
 mod names;
 mod relink;
 pub(crate) mod remote;
+mod sending;
 mod spawning;
-mod workers;
+pub(crate) mod workers;
 
 use std::{
     any::{Any, TypeId},
-    cell::Cell,
     collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering, fence},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -30,26 +31,22 @@ pub(crate) use asks::undeliverable;
 pub use builder::{NodeBuilder, StartError};
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use futures_util::future::BoxFuture;
 pub(crate) use inspect::Ended;
 pub use inspect::{ActorInfo, tree};
 pub(crate) use names::NODE;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use relink::Relinked;
 pub use spawning::{Place, SpawnError, SpawnOptions};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 pub(crate) use workers::spawn_task;
 
 use crate::{
-    AnyPid, ExitReason, Exited, Message, NodeAddr, Overflow, Pid, TellError, Undeliverable,
+    AnyPid, NodeAddr, Pid,
     cell::AnyCell,
     http,
-    links::{Links, Outlet, Refused, Traffic},
-    rt::{
-        Actor,
-        envelope::{Letter, Reply},
-    },
+    links::{Links, Traffic},
+    rt::Actor,
     trace::{self, TraceContext},
 };
 
@@ -251,201 +248,6 @@ impl Node {
         Pid::via(self.clone(), pid.clone())
     }
 
-    /// Sends `message` to `pid` without waiting.
-    ///
-    /// # Errors
-    /// [`TellError`] with the message: the receiver is gone or does not accept it, or the mailbox
-    /// or the link is full. A message to another node may still be lost after it left.
-    pub fn tell<M: Message>(&self, pid: &AnyPid, message: M) -> Result<(), TellError<M>> {
-        let letter = Letter {
-            message,
-            reply: Reply::Nowhere,
-        };
-        self.post(pid, letter)
-            .or_else(|(reason, letter)| self.undelivered(pid, reason, letter.message))
-    }
-
-    /// What a teller is told of a message that was not taken.
-    fn undelivered<M: Message>(
-        &self,
-        pid: &AnyPid,
-        reason: Undeliverable,
-        message: M,
-    ) -> Result<(), TellError<M>> {
-        let drops = |cell: Arc<dyn AnyCell>| cell.overflow() == Overflow::DropNewest;
-        let full = reason == Undeliverable::MailboxFull;
-        let dropped = full && self.cell(pid).is_some_and(drops);
-        if dropped || reason == Undeliverable::NoSuchActor {
-            self.dead_letter(pid, M::NAME, &reason);
-        }
-        if dropped {
-            return Ok(());
-        }
-        Err(TellError {
-            pid: pid.clone(),
-            reason,
-            message,
-        })
-    }
-
-    fn post<M: Message>(
-        &self,
-        pid: &AnyPid,
-        letter: Letter<M>,
-    ) -> Result<(), (Undeliverable, Letter<M>)> {
-        #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(pid, letter) else {
-            return Ok(());
-        };
-        if pid.node() == self.addr() {
-            let Some(cell) = self.cell(pid) else {
-                return Err((Undeliverable::NoSuchActor, letter));
-            };
-            let mut letter = Some(letter);
-            return match (cell.post_any(&mut letter), letter) {
-                (Err(reason), Some(letter)) => Err((reason, letter)),
-                _ => Ok(()),
-            };
-        }
-        let outlet = self.inner.links.outlet(pid.clone());
-        match post_afar(&outlet, &letter.message, None) {
-            Ok(()) => Ok(()),
-            Err(reason) => Err((reason, letter)),
-        }
-    }
-
-    /// As [`Node::tell`], to another node by a way that is known already.
-    pub(crate) fn tell_afar<M: Message>(
-        &self,
-        pid: &AnyPid,
-        outlet: &Outlet,
-        message: M,
-    ) -> Result<(), TellError<M>> {
-        #[cfg(feature = "testkit")]
-        let Some(message) = self.filter_tell(pid, message) else {
-            return Ok(());
-        };
-        post_afar(outlet, &message, None).map_err(|reason| TellError {
-            pid: pid.clone(),
-            reason,
-            message,
-        })
-    }
-
-    /// As [`Node::tell_wait`], to another node by a way that is known already.
-    pub(crate) async fn tell_wait_afar<M: Message>(
-        &self,
-        pid: &AnyPid,
-        outlet: &Outlet,
-        message: M,
-    ) -> Result<(), TellError<M>> {
-        #[cfg(feature = "testkit")]
-        let Some(message) = self.filter_tell(pid, message) else {
-            return Ok(());
-        };
-        let waiting = post_afar_wait(outlet, &message, None);
-        let sent = match waiting {
-            Ok(None) => return Ok(()),
-            Ok(Some(waiting)) => waiting.await.map_err(refusal),
-            Err(reason) => Err(reason),
-        };
-        sent.map_err(|reason| TellError {
-            pid: pid.clone(),
-            reason,
-            message,
-        })
-    }
-
-    #[cfg(feature = "testkit")]
-    fn filter_tell<M: Message>(&self, pid: &AnyPid, message: M) -> Option<M> {
-        let reply = Reply::Nowhere;
-        let letter = self.filter(pid, Letter { message, reply })?;
-        Some(letter.message)
-    }
-
-    /// The way to an actor of another node; `None` for one of this.
-    pub(crate) fn outlet(&self, pid: &AnyPid) -> Option<Outlet> {
-        (pid.node() != self.addr()).then(|| self.inner.links.outlet(pid.clone()))
-    }
-
-    #[cfg(feature = "testkit")]
-    fn filter<M: Message>(&self, pid: &AnyPid, letter: Letter<M>) -> Option<Letter<M>> {
-        match &self.inner.filters {
-            Some(filters) => filters.pass(pid, letter),
-            None => Some(letter),
-        }
-    }
-
-    /// Sends `message` to `pid`, waiting for room in the mailbox or on the link.
-    ///
-    /// # Errors
-    /// As [`Node::tell`], but never because something is full on this node.
-    pub async fn tell_wait<M: Message>(
-        &self,
-        pid: &AnyPid,
-        message: M,
-    ) -> Result<(), TellError<M>> {
-        let letter = Letter {
-            message,
-            reply: Reply::Nowhere,
-        };
-        #[cfg(feature = "testkit")]
-        let Some(letter) = self.filter(pid, letter) else {
-            return Ok(());
-        };
-        self.post_wait(pid, letter)
-            .await
-            .or_else(|(reason, letter)| self.undelivered(pid, reason, letter.message))
-    }
-
-    async fn post_wait<M: Message>(
-        &self,
-        pid: &AnyPid,
-        letter: Letter<M>,
-    ) -> Result<(), (Undeliverable, Letter<M>)> {
-        if pid.node() == self.addr() {
-            let Some(cell) = self.cell(pid) else {
-                return Err((Undeliverable::NoSuchActor, letter));
-            };
-            let mut letter = Some(letter);
-            return match (cell.post_any_wait(&mut letter).await, letter) {
-                (Err(reason), Some(letter)) => Err((reason, letter)),
-                _ => Ok(()),
-            };
-        }
-        let outlet = self.inner.links.outlet(pid.clone());
-        match post_afar_wait(&outlet, &letter.message, None) {
-            Ok(None) => Ok(()),
-            Ok(Some(waiting)) => waiting.await.map_err(|refused| (refusal(refused), letter)),
-            Err(reason) => Err((reason, letter)),
-        }
-    }
-
-    /// Asks the actor to stop; its name is free again once it has.
-    pub fn stop(&self, pid: &AnyPid) {
-        if let Some(cell) = self.cell(pid) {
-            self.order_stop(&*cell);
-        }
-    }
-
-    /// Ends an actor of this node as soon as the handler at hand returns, without asking `stopping`
-    /// and without a restart, unless it is a supervisor's child: then the supervisor decides.
-    pub fn kill(&self, pid: &AnyPid) {
-        if let Some(cell) = self.cell(pid) {
-            self.order_kill(&*cell);
-        }
-    }
-
-    pub(crate) fn order_stop(&self, cell: &dyn AnyCell) {
-        cell.stop();
-        self.inner.pausing.wake(cell.pid());
-    }
-
-    pub(crate) fn order_kill(&self, cell: &dyn AnyCell) {
-        cell.kill();
-        self.inner.pausing.wake(cell.pid());
-    }
-
     /// A number that no other call on this node returns.
     pub(crate) fn unique(&self) -> u64 {
         self.inner.next_incarnation.fetch_add(1, Ordering::Relaxed)
@@ -453,128 +255,5 @@ impl Node {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.inner.stopped.load(Ordering::Acquire)
-    }
-
-    /// Waits for the end of `pid`; at once if it has ended.
-    pub async fn monitor(&self, pid: &AnyPid) -> Exited {
-        let (sender, receiver) = oneshot::channel();
-        self.watch(pid, monitors::Watcher::Once(sender));
-        let lost = || Exited {
-            pid: pid.clone(),
-            reason: ExitReason::Unreachable,
-        };
-        receiver.await.unwrap_or_else(|_| lost())
-    }
-
-    /// Takes an actor that has ended off the registry and tells its watchers.
-    pub(crate) fn bury(&self, cell: &dyn AnyCell, reason: ExitReason) {
-        let pid = cell.pid();
-        // Before it is gone: who finds no actor finds its work counted.
-        cell.count_end();
-        self.inner.registry.remove_if(pid.name(), |_, kept| {
-            kept.pid().incarnation() == pid.incarnation()
-        });
-        let watchers = cell.close(&mut |message| {
-            self.dead_letter(pid, message, &Undeliverable::NoSuchActor);
-        });
-        match &reason {
-            ExitReason::Crashed(_) | ExitReason::Failed(_) => {
-                tracing::error!(%pid, %reason, "actor ended badly");
-            }
-            reason => tracing::debug!(%pid, %reason, "actor ended"),
-        }
-        for watcher in watchers {
-            self.inform_of(watcher, pid, &reason);
-        }
-        // Either this is seen to be set, or `shutdown` sees that the name is gone.
-        fence(Ordering::SeqCst);
-        if self.is_stopped() {
-            self.inner.buried.notify_waiters();
-        }
-    }
-
-    fn inform_of(&self, watcher: monitors::Watcher, pid: &AnyPid, reason: &ExitReason) {
-        self.inform(watcher, pid.clone(), reason.clone());
-    }
-
-    /// Stops all actors, says goodbye to all peers, and ends the worker threads.
-    pub async fn shutdown(&self) {
-        self.inner.stopped.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        // Supervisors stop their children themselves, in order.
-        for cell in self.cells() {
-            if !cell.asked().by_supervisor {
-                self.order_stop(&*cell);
-            }
-        }
-        loop {
-            let buried = self.inner.buried.notified();
-            if self.inner.registry.is_empty() {
-                break;
-            }
-            buried.await;
-        }
-        self.inner.http.stop();
-        self.inner.links.shutdown().await;
-        self.inner.placement.shutdown();
-    }
-}
-
-thread_local! {
-    /// Where messages to other nodes are encoded before they go into the link's memory: no code of
-    /// theirs runs while the link is locked.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-/// A scratch buffer that a large message has stretched beyond this is not kept.
-const SCRATCH_BYTES_MAX: usize = 128 * 1024;
-
-/// Runs `post` with the encoded message.
-fn encoded<M: Message, T>(
-    message: &M,
-    post: impl FnOnce(&mut Vec<u8>) -> Result<T, Undeliverable>,
-) -> Result<T, Undeliverable> {
-    let mut body = SCRATCH.take();
-    let encoded = message.encode_to(&mut body).map_err(Undeliverable::from);
-    let posted = encoded.and_then(|()| post(&mut body));
-    if body.capacity() <= SCRATCH_BYTES_MAX {
-        body.clear();
-        SCRATCH.set(body);
-    }
-    posted
-}
-
-/// Queues `message` for another node; `ask`: the question's number.
-fn post_afar<M: Message>(
-    outlet: &Outlet,
-    message: &M,
-    ask: Option<u64>,
-) -> Result<(), Undeliverable> {
-    encoded(message, |body| {
-        let trace = trace::current();
-        let posted = outlet.post(M::NAME, M::VERSION, ask, trace, body);
-        posted.map_err(refusal)
-    })
-}
-
-type Waiting = BoxFuture<'static, Result<(), Refused>>;
-
-/// As [`post_afar`]; the future, if any, is done when there is room.
-fn post_afar_wait<M: Message>(
-    outlet: &Outlet,
-    message: &M,
-    ask: Option<u64>,
-) -> Result<Option<Waiting>, Undeliverable> {
-    encoded(message, |body| {
-        let trace = trace::current();
-        Ok(outlet.post_wait(M::NAME, M::VERSION, ask, trace, body))
-    })
-}
-
-fn refusal(refused: Refused) -> Undeliverable {
-    match refused {
-        Refused::Full => Undeliverable::LinkFull,
-        Refused::Held => Undeliverable::MailboxFull,
-        Refused::TooLarge { bytes, limit } => Undeliverable::TooLarge { bytes, limit },
-        Refused::Stopped => Undeliverable::NodeStopped,
     }
 }

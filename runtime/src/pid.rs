@@ -195,6 +195,12 @@ impl AnyPid {
         self.incarnation
     }
 
+    /// Whether this is the address of `actor`, whose PID is given in full.
+    pub(crate) fn means(&self, actor: &AnyPid) -> bool {
+        let of_name = self.incarnation == 0 || self.incarnation == actor.incarnation;
+        of_name && self.name == actor.name && self.node == actor.node
+    }
+
     /// The same address, for whoever bears the name.
     pub fn any_incarnation(&self) -> AnyPid {
         Self {

@@ -22,6 +22,14 @@ fn take(log: &Log) -> Vec<String> {
 struct LinkTo(AnyPid);
 
 #[derive(Clone, Debug, Serialize, Deserialize, Message)]
+#[message(name = "test.Unlink")]
+struct Unlink(AnyPid);
+
+#[derive(Clone, Debug, Serialize, Deserialize, Message)]
+#[message(name = "test.Monitor")]
+struct Monitor(AnyPid);
+
+#[derive(Clone, Debug, Serialize, Deserialize, Message)]
 #[message(name = "test.Relink")]
 struct Relink(AnyPid);
 
@@ -37,6 +45,22 @@ impl Handler<LinkTo> for Peer {
 
     fn handle(&mut self, link: LinkTo, ctx: &mut Context<Self>) {
         ctx.link(&link.0);
+    }
+}
+
+impl Handler<Unlink> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, unlink: Unlink, ctx: &mut Context<Self>) {
+        ctx.unlink(&unlink.0);
+    }
+}
+
+impl Handler<Monitor> for Peer {
+    type Result = ();
+
+    fn handle(&mut self, monitor: Monitor, ctx: &mut Context<Self>) {
+        ctx.monitor(&monitor.0);
     }
 }
 
@@ -66,7 +90,7 @@ impl Handler<Relinked> for Peer {
     }
 }
 
-accepts!(Peer: LinkTo, Relink, Exited);
+accepts!(Peer: LinkTo, Unlink, Monitor, Relink, Exited);
 
 fn peer(node: &Node, name: &str) -> (Pid<Peer>, Log) {
     let log = Log::default();
@@ -91,6 +115,64 @@ fn two_actors_that_link_again_and_again_have_one_link() {
             assert!(take(&b_log).is_empty());
             here.stop(a.as_any());
             kit.settle().await;
+        }
+    });
+}
+
+/// Whoever made the link and whoever takes it back, neither side is told any more; monitors stay.
+#[test]
+fn a_link_is_taken_back_on_both_sides() {
+    testkit::run(async |kit| {
+        let (here, there) = (kit.node("here").await, kit.node("there").await);
+        for (far, by_peer, by_name) in
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|n| (n & 1 > 0, n & 2 > 0, n & 4 > 0))
+        {
+            let other = if far { &there } else { &here };
+            let ((a, a_log), (b, b_log)) = (peer(&here, "a"), peer(other, "b"));
+            let named = if by_name {
+                b.any().any_incarnation()
+            } else {
+                b.any()
+            };
+            a.tell(LinkTo(named)).unwrap();
+            kit.settle().await;
+            if by_peer {
+                b.tell(Unlink(a.any())).unwrap();
+            } else {
+                a.tell(Unlink(b.any())).unwrap();
+            }
+            a.tell(Monitor(b.any())).unwrap();
+            kit.settle().await;
+            other.kill(b.as_any());
+            kit.settle().await;
+            here.stop(a.as_any());
+            kit.settle().await;
+            let told = (take(&a_log), take(&b_log));
+            let expected = (vec!["b killed".to_owned()], vec![]);
+            assert_eq!(
+                told, expected,
+                "far {far}, by the peer {by_peer}, by name {by_name}"
+            );
+        }
+    });
+}
+
+/// Without a monitor nobody hears of the other's end.
+#[test]
+fn who_is_unlinked_hears_nothing() {
+    testkit::run(async |kit| {
+        let (here, there) = (kit.node("here").await, kit.node("there").await);
+        for other in [&here, &there] {
+            let ((a, a_log), (b, b_log)) = (peer(&here, "a"), peer(other, "b"));
+            a.tell(LinkTo(b.any())).unwrap();
+            kit.settle().await;
+            a.tell(Unlink(b.any())).unwrap();
+            kit.settle().await;
+            here.kill(a.as_any());
+            kit.settle().await;
+            other.kill(b.as_any());
+            kit.settle().await;
+            assert_eq!((take(&a_log), take(&b_log)), (vec![], vec![]));
         }
     });
 }

@@ -6,9 +6,9 @@ use tepui_runtime::prelude::*;
 
 use crate::{Link, Load};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-struct Sink;
+pub(crate) struct Sink;
 
 impl Actor for Sink {
     type Context = Context<Self>;

@@ -179,6 +179,10 @@ impl Decoder {
                 watcher: body.pid()?,
                 target: body.pid()?,
             },
+            kind::UNLINK => Frame::Unlink {
+                watcher: body.pid()?,
+                target: body.pid()?,
+            },
             kind::REFUSED => Frame::Refused(Refusal {
                 to: body.pid()?,
                 version: body.u16("version")?,

@@ -49,6 +49,10 @@ pub(crate) fn encode_frame(frame: &Frame, out: &mut BytesMut) {
             put_pid(out, watcher);
             put_pid(out, target);
         }),
+        Frame::Unlink { watcher, target } => framed(out, kind::UNLINK, |out| {
+            put_pid(out, watcher);
+            put_pid(out, target);
+        }),
         Frame::Refused(Refusal {
             to,
             name,

@@ -104,6 +104,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         any_pid().prop_map(|target| Frame::Monitor { target }),
         any_pid().prop_map(|target| Frame::Demonitor { target }),
         (any_pid(), any_pid()).prop_map(|(watcher, target)| Frame::Link { watcher, target }),
+        (any_pid(), any_pid()).prop_map(|(watcher, target)| Frame::Unlink { watcher, target }),
         (any_pid(), any_reason()).prop_map(|(target, reason)| Frame::Exited { target, reason }),
         any_refusal().prop_map(Frame::Refused),
     ]

@@ -1,6 +1,6 @@
 //! The fixed parts of the wire format: kind bytes, preamble and control frames.
 //!
-//! Version 2 adds tables of names, credit, bulk connections and the notice of a refused message to
+//! Version 2 adds tables of names, credit, bulk connections, the notice of a refused message and `Unlink` to
 //! version 1. A link speaks the newest version that both ends know.
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,7 @@ pub(crate) mod kind {
     pub(crate) const FORGET: u8 = 75;
     pub(crate) const ANNOUNCE: u8 = 76;
     pub(crate) const CHUNK: u8 = 77;
+    pub(crate) const UNLINK: u8 = 78;
 }
 
 /// The tags of what may follow the fixed part of a parcel's header. A reader skips others.

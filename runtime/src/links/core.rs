@@ -10,13 +10,14 @@ use std::{
 
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 
 use super::{
     Inbound, LinkConfig,
     arrival::Bounds,
     driver::Driver,
     locked,
+    pauses::Pauses,
     peer::{Event, Peer},
     task::Task,
     traffic::{Counters, Traffic},
@@ -40,6 +41,7 @@ pub(super) struct Core {
     stopped: AtomicBool,
     pub(super) counters: Counters,
     warned: Mutex<BTreeSet<String>>,
+    pauses: Mutex<Pauses>,
     rng: Mutex<StdRng>,
 }
 
@@ -60,6 +62,7 @@ impl Core {
             stopped: AtomicBool::new(false),
             counters: Counters::default(),
             warned: Mutex::default(),
+            pauses: Mutex::default(),
             rng: Mutex::new(rng),
         }
     }
@@ -100,6 +103,21 @@ impl Core {
     /// An epoch that was never used.
     pub(super) fn next_epoch(&self) -> u64 {
         self.epochs.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// When `addr` may be dialled for the first connection of a life.
+    pub(super) fn dial_due(&self, addr: &NodeAddr) -> Instant {
+        locked(&self.pauses).due(addr, Instant::now())
+    }
+
+    /// `addr` could not be reached; as [`Pauses::failed`].
+    pub(super) fn dial_failed(&self, addr: &NodeAddr, random: f64) {
+        locked(&self.pauses).failed(addr, Instant::now(), random);
+    }
+
+    /// `addr` answers.
+    pub(super) fn dial_reached(&self, addr: &NodeAddr) {
+        locked(&self.pauses).reached(addr);
     }
 
     /// A number for a connection.

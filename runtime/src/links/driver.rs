@@ -2,17 +2,20 @@
 //! link is lost. See [`crate::links`] for the states. One task per peer; it ends when there is
 //! neither a link nor anything to send.
 
+mod bulk;
+mod itself;
+
 use std::{future::pending, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    task::yield_now,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
+use self::bulk::BulkDial;
 use super::{
-    Arriving, LinkConfig, Loss, Origin, PeerId,
+    LinkConfig, Loss, Origin, PeerId,
     connection::Connection,
     core::Core,
     handshake::{self, Greeted},
@@ -24,14 +27,12 @@ use super::{
     task::Task,
 };
 use crate::frame::{
-    Control, Frame, Hello,
+    Hello,
     wire::{BULK, MAIN, WITH_TABLES},
 };
 
 /// Connections of one life, at most. More than two only come from a peer that errs.
 const CONNECTIONS_MAX: usize = 4;
-/// Frames that come in again at a time, when a node sends to itself.
-const LOOP_FRAMES: usize = 64;
 /// How long a connection stays open for the peer to read why it was closed.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -90,6 +91,7 @@ impl Driver {
     pub(super) async fn run(mut self) {
         while !self.is_done() {
             let dialling = self.dial.is_some();
+            let (unserved, patience) = (self.bulk_missed_since(), self.core.config.lost_after);
             tokio::select! {
                 biased;
                 event = self.events.recv() => match event {
@@ -102,6 +104,7 @@ impl Driver {
                 }
                 result = self.bulk.outcome() => self.on_bulk_dialled(result).await,
                 () = due(self.mending.as_ref(), dialling) => self.on_time().await,
+                () = bulk::missed(unserved, patience) => self.on_bulk_missed().await,
             }
             self.pursue();
         }
@@ -118,10 +121,7 @@ impl Driver {
         match event {
             Event::Wanted | Event::Check => {}
             Event::BulkWanted => self.want_bulk(),
-            Event::BulkAsked => {
-                self.bulk.asked = true;
-                self.dial_bulk();
-            }
+            Event::BulkAsked => self.on_bulk_asked(),
             Event::Opened(greeted, _hold) => self.admit(greeted).await,
             Event::Closed {
                 connection,
@@ -138,14 +138,16 @@ impl Driver {
     fn pursue(&mut self) {
         let idle = self.life.is_none() && self.dial.is_none() && self.stopping.is_none();
         if idle && !self.peer.outbox.is_empty() {
-            self.start_dial();
+            self.start_dial(self.core.dial_due(&self.peer.dial()));
         }
     }
 
-    fn start_dial(&mut self) {
+    fn start_dial(&mut self, at: Instant) {
         let (core, peer) = (self.core.clone(), self.peer.clone());
-        let dial = async move { handshake::dial(&core, peer.dial(), peer.epoch(), MAIN).await };
-        self.dial = Some(Box::pin(dial));
+        self.dial = Some(Box::pin(async move {
+            sleep_until(at).await;
+            handshake::dial(&core, peer.dial(), peer.epoch(), MAIN).await
+        }));
     }
 
     async fn on_dialled(&mut self, result: Result<Greeted, DialFailure>) {
@@ -173,64 +175,14 @@ impl Driver {
                 .await;
             return self.loop_back().await;
         }
+        let random = self.core.random_below(1 << 20) as f64 / f64::from(1 << 20);
         let Some(mending) = &mut self.mending else {
+            self.core.dial_failed(&self.peer.dial(), random);
             return self.give_up(failure.loss, &failure.problem);
         };
-        let random = self.core.random_below(1 << 20) as f64 / f64::from(1 << 20);
         if failure.usurped || mending.failed(Instant::now(), failure.refused, random) {
             self.bury(Loss::NodeDown, &failure.problem, Queued::GiveUp)
                 .await;
-        }
-    }
-
-    /// The address is this node's own: what is sent there comes in again, until the node stops.
-    async fn loop_back(&mut self) {
-        let (own, incarnation) = (self.core.own.clone(), self.core.config.incarnation);
-        let itself = PeerId {
-            addr: own,
-            incarnation,
-        };
-        let wake = Arc::new(Notify::new());
-        self.peer.outbox.loop_to(wake.clone());
-        let origin = Arc::new(Origin {
-            id: itself,
-            peer: self.peer.clone(),
-        });
-        let mut batch = Vec::new();
-        while let Some(inbound) = self.core.inbound() {
-            self.peer.outbox.take(&mut batch, LOOP_FRAMES);
-            let idle = batch.is_empty();
-            for frame in batch.drain(..) {
-                let message = match &frame.arrived_at(&origin.id.addr) {
-                    Frame::Tell(parcel) => {
-                        inbound.on_message(&origin, Arriving::parcel(parcel, None))
-                    }
-                    Frame::Ask { id, parcel } => {
-                        inbound.on_message(&origin, Arriving::parcel(parcel, Some(*id)))
-                    }
-                    other => {
-                        inbound.on_frame(&origin, other.clone());
-                        None
-                    }
-                };
-                if let Some(room) = message {
-                    room.await;
-                }
-            }
-            drop(inbound);
-            if idle {
-                tokio::select! {
-                    biased;
-                    event = self.events.recv() => match event {
-                        Some(Event::Stop(done)) => return self.stop(done).await,
-                        Some(_) => {}
-                        None => return,
-                    },
-                    () = wake.notified() => {}
-                }
-            } else {
-                yield_now().await;
-            }
         }
     }
 
@@ -242,7 +194,7 @@ impl Driver {
             let problem = silence.of(&self.peer.addr);
             self.bury(Loss::Unreachable, &problem, Queued::GiveUp).await;
         } else {
-            self.start_dial();
+            self.start_dial(Instant::now());
         }
     }
 
@@ -274,6 +226,7 @@ impl Driver {
             Some(life) => life.clone(),
             None => self.begin(id, &greeted),
         };
+        self.core.dial_reached(&self.peer.dial());
         self.peer.outbox.forget_holds();
         self.dial = None;
         self.mending = None;
@@ -305,64 +258,6 @@ impl Driver {
         self.appoint(lane);
     }
 
-    /// A connection for large frames serves the present life, or none.
-    fn admit_bulk(&mut self, greeted: Greeted) {
-        let Some(life) = self.life.clone() else {
-            return;
-        };
-        let (id, hello) = (life.id(), &greeted.hello);
-        if id.incarnation == hello.incarnation && life.their_epoch == hello.epoch {
-            (self.bulk.dial, self.bulk.asked) = (None, false);
-            self.open(&life, greeted);
-        }
-    }
-
-    /// Large frames wait. Whoever dialled the first connection dials this one, too: that way round
-    /// it is known to work.
-    fn want_bulk(&mut self) {
-        let newest = self.newest(MAIN);
-        match newest {
-            Some(connection) if !connection.dialled => connection.shared.owe(&Control::WantBulk),
-            Some(_) => self.dial_bulk(),
-            // Said again when there is a connection.
-            None => {}
-        }
-    }
-
-    fn dial_bulk(&mut self) {
-        let idle = self.life.is_some() && self.newest(BULK).is_none() && self.stopping.is_none();
-        if idle && self.bulk.is_idle() {
-            let (core, peer) = (self.core.clone(), self.peer.clone());
-            let at = self.bulk.pause(core.random_below(1 << 20));
-            self.bulk.dial = Some(Box::pin(async move {
-                sleep_until(at).await;
-                handshake::dial(&core, peer.dial(), peer.epoch(), BULK).await
-            }));
-        }
-    }
-
-    async fn on_bulk_dialled(&mut self, result: Result<Greeted, DialFailure>) {
-        self.bulk.dial = None;
-        match result {
-            Ok(greeted)
-                if self
-                    .life
-                    .as_ref()
-                    .is_some_and(|l| l.id().addr == greeted.hello.addr) =>
-            {
-                self.admit(greeted).await;
-            }
-            // The first lane finds out what has become of the peer.
-            Ok(_) => {}
-            Err(failure) => tracing::debug!("for large frames: {}", failure.problem),
-        }
-        if self.bulk.asked {
-            self.dial_bulk();
-        } else if self.lacks_bulk() {
-            self.want_bulk();
-        }
-    }
-
     fn newest(&self, lane: usize) -> Option<&Connection> {
         let mut connections = self.connections.iter().rev();
         connections.find(|connection| connection.shared.lane == lane)
@@ -390,10 +285,6 @@ impl Driver {
         if needs_bulk || (lane == MAIN && has_one && self.lacks_bulk()) {
             self.want_bulk();
         }
-    }
-
-    fn lacks_bulk(&self) -> bool {
-        self.newest(BULK).is_none() && self.peer.outbox.needs_bulk()
     }
 
     async fn on_closed(&mut self, number: u64, heard: Instant, why: Problem) {
@@ -439,6 +330,7 @@ impl Driver {
             self.connections.clear();
             self.life = None;
         } else if none {
+            self.bulk.is_not_missed();
             let patience = self.core.config.lost_after;
             self.mending = Some(Mending::begin(now, self.heard, patience, dialled));
         }
@@ -519,40 +411,6 @@ impl Drop for Driver {
         if let Some(life) = self.life.take() {
             life.arrival().end();
         }
-    }
-}
-
-/// The attempts to connect for large frames.
-#[derive(Default)]
-struct BulkDial {
-    dial: Option<Dial>,
-    /// The peer has asked for one.
-    asked: bool,
-    /// In this life of the link.
-    attempts: u32,
-}
-
-impl BulkDial {
-    const FIRST_PAUSE_MS: u64 = 50;
-    const DOUBLINGS: u32 = 3;
-
-    fn is_idle(&self) -> bool {
-        self.dial.is_none()
-    }
-
-    /// When to dial: at once, and then after growing pauses.
-    fn pause(&mut self, random: u64) -> Instant {
-        let most = match self.attempts {
-            0 => 0,
-            n => Self::FIRST_PAUSE_MS << n.min(Self::DOUBLINGS),
-        };
-        self.attempts = self.attempts.saturating_add(1);
-        let millis = most / 2 + random % (most / 2 + 1);
-        Instant::now() + std::time::Duration::from_millis(millis)
-    }
-
-    async fn outcome(&mut self) -> Result<Greeted, DialFailure> {
-        outcome(&mut self.dial).await
     }
 }
 

@@ -230,6 +230,9 @@ impl Outgoing {
 
     /// Encodes a frame that is complete in itself.
     pub(super) fn put_frame(&mut self, frame: Frame) -> Poke {
+        if !frame.is_known_in(self.version) {
+            return Poke::Nothing;
+        }
         let (ask, mut parcel) = match frame {
             Frame::Tell(parcel) => (None, parcel),
             Frame::Ask { id, parcel } => (Some(id), parcel),

@@ -64,6 +64,11 @@ pub(super) enum Problem {
     Io(#[source] io::Error),
     #[error("was not heard of for {0:?}")]
     Silent(Duration),
+    #[error(
+        "gives this node no second connection, for large messages, within {0:?}; let its port take \
+         two connections from one node"
+    )]
+    NoBulk(Duration),
     #[error("said goodbye")]
     Goodbye,
     #[error("cannot be served: this node is shutting down")]

@@ -1,5 +1,6 @@
 //! Links between nodes in memory, on a paused clock.
 
+mod dialling;
 mod faults;
 mod flow;
 mod losses;

@@ -10,7 +10,10 @@ use foldhash::fast::RandomState;
 use serde_bytes::ByteBuf;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Node, post_afar_wait, refusal};
+use super::{
+    Node,
+    sending::{post_afar_wait, refusal},
+};
 use crate::{
     AnyPid, AskError, Message, NodeAddr, Undeliverable,
     links::Outlet,

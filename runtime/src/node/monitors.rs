@@ -65,12 +65,14 @@ impl Watcher {
         Watcher::Link(Arc::new(ActorSink(cell)))
     }
 
-    fn is(&self, pid: &AnyPid) -> bool {
-        match self {
-            Watcher::Actor(sink) | Watcher::Link(sink) => sink.pid() == pid,
-            Watcher::Linked(cell) => cell.pid() == pid,
-            Watcher::Node(..) | Watcher::Once(_) => false,
-        }
+    /// Whether it is a monitor that the actor asked for.
+    pub(crate) fn is_monitor_of(&self, pid: &AnyPid) -> bool {
+        matches!(self, Watcher::Actor(sink) if sink.pid() == pid)
+    }
+
+    /// Whether it is the actor's side of a link.
+    pub(crate) fn is_link_of(&self, pid: &AnyPid) -> bool {
+        self.linked().is_some_and(|own| pid.means(own))
     }
 
     fn linked(&self) -> Option<&AnyPid> {
@@ -153,8 +155,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn unwatch(&self, pid: &AnyPid, watcher: &AnyPid) {
-        let gone = |w: &Watcher| w.is(watcher);
+    /// The watchers of `pid` that `gone` names are not told any more.
+    pub(crate) fn unwatch(&self, pid: &AnyPid, gone: impl Fn(&Watcher) -> bool) {
         if pid.node() == self.addr() {
             if let Some(cell) = self.cell(pid) {
                 cell.unwatch(&gone);
@@ -182,6 +184,30 @@ impl Node {
                 .send(&node, Frame::Link { watcher, target });
         } else if let Some(cell) = self.cell(watcher) {
             self.watch(target, Watcher::Linked(cell));
+        }
+    }
+
+    /// Takes the link between `own`, an actor of this node, and `peer` back, on both sides.
+    pub(crate) fn unlink(&self, own: &AnyPid, peer: &AnyPid) {
+        self.forget_link(own, peer);
+        if peer.node() == self.addr() {
+            self.forget_link(peer, own);
+        } else {
+            let (watcher, target) = (peer.clone(), own.clone());
+            // A link that is down told both sides, or will.
+            let _ = self
+                .inner
+                .links
+                .send(peer.node(), Frame::Unlink { watcher, target });
+        }
+    }
+
+    /// Forgets that `watcher`, an actor of this node, is linked to `target`, by whichever of its
+    /// addresses.
+    pub(crate) fn forget_link(&self, watcher: &AnyPid, target: &AnyPid) {
+        self.unwatch(target, |w| w.is_link_of(watcher));
+        if target.incarnation() != 0 {
+            self.unwatch(&target.any_incarnation(), |w| w.is_link_of(watcher));
         }
     }
 

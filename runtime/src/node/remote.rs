@@ -174,6 +174,7 @@ impl Inbound for Receiver {
                     node.watch(&target, Watcher::Linked(cell));
                 }
             }
+            Frame::Unlink { watcher, target } => node.forget_link(&watcher, &target),
             Frame::Exited { target, reason } => node.exited_afar(&target, reason),
             Frame::Refused(refusal) => {
                 node.dead_letter(&refusal.to, &refusal.name, &refusal.reason);

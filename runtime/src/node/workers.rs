@@ -5,11 +5,14 @@
 //! its own worker unless it says otherwise. Spawning works from any thread: what is not there
 //! already goes to the worker as a job.
 
+pub(crate) mod spin;
+
 use std::{
     cell::Cell,
     future::Future,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -63,12 +66,12 @@ impl Placement {
         Self::Here(sender)
     }
 
-    /// Starts `count` workers.
-    pub(crate) fn workers(count: usize) -> std::io::Result<Self> {
+    /// Starts `count` workers, which look out for work for so long before they sleep.
+    pub(crate) fn workers(count: usize, spin: Duration) -> std::io::Result<Self> {
         static POOLS: AtomicUsize = AtomicUsize::new(0);
         let id = POOLS.fetch_add(1, Ordering::Relaxed);
         let jobs = (0..count.max(1))
-            .map(|n| start_worker(id, n))
+            .map(|n| start_worker(id, n, spin))
             .collect::<Result<_, _>>()?;
         Ok(Self::Workers(Workers {
             jobs,
@@ -151,11 +154,23 @@ impl Workers {
     }
 }
 
-fn start_worker(pool: usize, n: usize) -> std::io::Result<mpsc::UnboundedSender<Job>> {
+fn start_worker(
+    pool: usize,
+    n: usize,
+    spin: Duration,
+) -> std::io::Result<mpsc::UnboundedSender<Job>> {
     let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut runtime = Builder::new_current_thread();
+    if !spin.is_zero() {
+        runtime.on_thread_park(spin::before_sleep);
+    }
+    let runtime = runtime.enable_all().build()?;
     let work = move || {
         WORKER.set(Some((pool, n)));
+        if !spin.is_zero() {
+            let _context = runtime.enter();
+            spawn_task(spin::look_out(spin));
+        }
         let local = LocalSet::new();
         local.block_on(&runtime, async move {
             while let Some(job) = jobs.recv().await {

@@ -354,9 +354,9 @@ impl<A: Actor> Context<A> {
         self.node.watch(pid, self.watcher());
     }
 
-    /// Takes [`Context::monitor`] back.
+    /// Takes [`Context::monitor`] back. An [`Exited`] that is in the mailbox already is handled.
     pub fn demonitor(&self, pid: &AnyPid) {
-        self.node.unwatch(pid, &self.cell.pid);
+        self.node.unwatch(pid, |w| w.is_monitor_of(&self.cell.pid));
     }
 
     /// Monitors `pid`, and has it monitor this actor. The peer must handle [`Exited`] too. However
@@ -368,6 +368,13 @@ impl<A: Actor> Context<A> {
         let watcher = crate::node::monitors::Watcher::link(self.cell.clone());
         self.node.watch(pid, watcher);
         self.node.link_back(pid, &self.cell.pid);
+    }
+
+    /// Takes a link back on both sides, whichever of the two actors made it. An [`Exited`] that is in a
+    /// mailbox already, or on its way from the other node, is handled. Peers of the previous protocol
+    /// version keep their side.
+    pub fn unlink(&self, pid: &AnyPid) {
+        self.node.unlink(&self.cell.pid, pid);
     }
 
     fn watcher(&self) -> crate::node::monitors::Watcher

@@ -113,7 +113,6 @@ impl Supervisor {
             specs: self.children,
             children: BTreeMap::new(),
             names: BTreeMap::new(),
-            node: None,
             life: 0,
             finished: false,
         }
@@ -202,7 +201,6 @@ pub struct SupervisorActor {
     specs: Vec<Child>,
     children: BTreeMap<ChildId, Supervised>,
     names: BTreeMap<Arc<str>, ChildId>,
-    node: Option<Node>,
     /// Tells this life from an earlier one, whose children may still be on their way out.
     life: u64,
     finished: bool,
@@ -212,7 +210,6 @@ impl ActixActor for SupervisorActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.node = Some(ctx.node().clone());
         self.life = ctx.node().unique();
         for spec in mem::take(&mut self.specs) {
             self.add(spec, None, ctx);
@@ -291,7 +288,7 @@ impl SupervisorActor {
             Effect::Kill(id) => {
                 if let Some(cell) = self.children.get(&id).and_then(|child| child.cell.as_ref()) {
                     tracing::warn!(pid = %cell.pid(), "child did not stop in time; killing it");
-                    ctx.node().order_kill(&**cell);
+                    cell.kill();
                 }
             }
             Effect::Bury(id) => self.bury(id, ctx),
@@ -377,7 +374,7 @@ impl SupervisorActor {
             return;
         };
         if let Some(cell) = &child.cell {
-            ctx.node().order_stop(&**cell);
+            cell.stop();
         }
         if span != Duration::MAX {
             let late = ctx.run_later(span, move |actor: &mut Self, ctx| {
@@ -422,11 +419,10 @@ impl SupervisorActor {
 impl Drop for SupervisorActor {
     /// Killed, or crashed by a fault of its own: no child outlives its supervisor.
     fn drop(&mut self) {
-        let Some(node) = &self.node else { return };
         for child in self.children.values().rev() {
             child.slot.bury();
             if let Some(cell) = &child.cell {
-                node.order_kill(&**cell);
+                cell.kill();
             }
         }
     }

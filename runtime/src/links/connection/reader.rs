@@ -22,6 +22,7 @@ use crate::{
         peer::Event,
         problem::Problem,
     },
+    node::workers::spin::worked,
     transport::ReadHalf,
 };
 
@@ -100,6 +101,7 @@ impl Reader<'_> {
                 biased;
                 read = self.half.read_buf(&mut self.buffer) => {
                     let bytes = read?;
+                    worked();
                     self.heard = Instant::now();
                     if self.buffer.len() == self.buffer.capacity() {
                         self.room = LONG_READ_BYTES;
