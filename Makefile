@@ -52,9 +52,9 @@ soak:
 ui:
 	$(CARGO) test --locked -p tepui-runtime --test ui -- --ignored
 
-## make gpu-check on a machine with an NVIDIA GPU: what is told of it beside what nvidia-smi says
+## make gpu-check on a machine with an NVIDIA GPU: what is told of it, and what tasks can do with it
 gpu-check:
-	$(CARGO) test --locked -p tepui-isolation --test gpu -- --ignored --nocapture the_driver_and_nvidia_smi
+	packaging/gpu-check.sh
 
 ## make lint      formatting and clippy, warnings denied
 lint:

@@ -72,6 +72,8 @@ pub(crate) struct AgentSection {
     mem: Option<Positive>,
     disk: Option<Positive>,
     gpus: Option<Positive>,
+    /// As `--gpu-devices`.
+    pub(crate) gpu_devices: Vec<String>,
     #[serde(deserialize_with = "resources")]
     resources: Resources,
     pub(crate) attributes: BTreeMap<String, String>,

@@ -12,7 +12,7 @@ mod config;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use tepui_protocol::{Resources, Scalar};
+use tepui_protocol::{GpuShare, Resources, Scalar};
 
 use crate::{
     cgroup::{self, Usage},
@@ -38,6 +38,10 @@ pub struct Container {
     pub memory: Option<u64>,
     /// Disk, in bytes; no limit where absent.
     pub disk: Option<u64>,
+    /// Its GPUs, of those in [`IsolationConfig::gpus`].
+    pub gpus: Vec<GpuShare>,
+    /// Whether it may get other GPUs while it runs.
+    pub grows: bool,
 }
 
 impl Container {
@@ -56,6 +60,8 @@ impl Container {
             milli_cpus: milli(quantities.get("cpus")),
             memory: mebibytes("mem"),
             disk: mebibytes("disk"),
+            gpus: Vec::new(),
+            grows: false,
         }
     }
 }

@@ -1,13 +1,31 @@
-//! The NVIDIA GPUs of this machine, as its driver tells of them (NVML).
+//! The NVIDIA GPUs of this machine, as its driver tells of them (NVML), and what it takes to use them.
 //!
 //! The driver's library is looked up at run time: a machine without it has no GPUs, and says why. Single
 //! facts that a driver does not tell (an old one, a virtual machine) are absent; a GPU without an
-//! index, a UUID or memory is none to give to a task, and an error. It assigns nothing to tasks.
+//! index, a UUID or memory is none to give to a task, and an error. Which task gets which GPU is the
+//! agent's business.
+//!
+//! | question | file |
+//! |---|---|
+//! | what can be given to tasks? | `gpu/device.rs` |
+//! | what do specifications (CDI) say of it? | `gpu/cdi.rs` |
+//! | what does a container with it get? | `gpu/grant.rs` |
+//! | what does a container use of it? | `gpu/meter.rs` |
 
-use std::{ffi::OsStr, path::Path};
+mod cdi;
+mod device;
+mod grant;
+mod meter;
 
-use nvml_wrapper::{Device, Nvml, error::NvmlError};
+use std::path::Path;
+
+use nvml_wrapper::{Nvml, error::NvmlError};
 use serde::{Deserialize, Serialize};
+
+pub use cdi::{Cdi, DIRECTORIES as CDI_DIRECTORIES, Edits, Mount, Node};
+pub use device::Device;
+pub use grant::Grant;
+pub use meter::Meter;
 
 const MIB: u64 = 1 << 20;
 
@@ -91,14 +109,7 @@ pub enum GpuError {
 /// # Errors
 /// [`GpuError`].
 pub fn discover(library: Option<&Path>) -> Result<Gpus, GpuError> {
-    let name = library.map_or_else(
-        || "libnvidia-ml.so.1".to_owned(),
-        |path| path.display().to_string(),
-    );
-    let nvml = Nvml::builder()
-        .lib_path(library.map_or(OsStr::new("libnvidia-ml.so.1"), Path::as_os_str))
-        .init();
-    let nvml = nvml.map_err(|source| refused(name, source))?;
+    let nvml = open(library)?;
     let count = nvml.device_count().map_err(|source| GpuError::NoDriver {
         source: Box::new(source),
     })?;
@@ -107,6 +118,13 @@ pub fn discover(library: Option<&Path>) -> Result<Gpus, GpuError> {
         driver: nvml.sys_driver_version().ok(),
         gpus: gpus.collect::<Result<_, _>>()?,
     })
+}
+
+/// Loads the driver's library.
+fn open(library: Option<&Path>) -> Result<Nvml, GpuError> {
+    let library = library.unwrap_or(Path::new("libnvidia-ml.so.1"));
+    let opened = Nvml::builder().lib_path(library.as_os_str()).init();
+    opened.map_err(|source| refused(library.display().to_string(), source))
 }
 
 fn refused(library: String, source: NvmlError) -> GpuError {
@@ -143,7 +161,7 @@ fn describe(nvml: &Nvml, index: u32) -> Result<Gpu, GpuError> {
 }
 
 /// The parts of a GPU that is divided. The number that the driver gives is how many there can be.
-fn instances(device: &Device<'_>) -> Option<Vec<MigInstance>> {
+fn instances(device: &nvml_wrapper::Device<'_>) -> Option<Vec<MigInstance>> {
     let divided = device.mig_mode().ok()?.current == 1;
     if !divided {
         return None;

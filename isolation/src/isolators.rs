@@ -12,6 +12,7 @@ mod cpuset;
 mod devices;
 mod disk;
 mod filesystem;
+mod gpu;
 mod io;
 mod memory;
 mod namespaces;
@@ -161,6 +162,7 @@ pub(crate) fn all() -> &'static [Entry] {
         entry("namespaces/cgroup", namespaces::cgroup, &[], true),
         entry("posix/user", user::build, &[], true),
         entry("filesystem/linux", filesystem::build, &[], true),
+        entry("gpu/nvidia", gpu::build, &[], true),
         entry("posix/rlimits", rlimits::build, &[], true),
         entry("linux/capabilities", capabilities::build, &[], true),
         entry("linux/nnp", no_new_privileges::build, &[], true),

@@ -48,5 +48,6 @@ pub use plan::{
 };
 pub(crate) use process::resource;
 pub use report::{Failure, Limitation, LimitationKind, Outcome, Stage};
+pub(crate) use root::shows_machine;
 pub use supervisor::main;
 pub(crate) use user::capability;

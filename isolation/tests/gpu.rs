@@ -1,5 +1,5 @@
-//! What is told of GPUs: by a stand-in for the driver's library, which this test compiles, and on a machine
-//! that has GPUs, by the driver itself beside what `nvidia-smi` says (`make gpu-check`).
+//! What is told of GPUs, by a stand-in for the driver's library, which this test compiles. What a real driver
+//! tells is compared with `nvidia-smi` by `make gpu-check`.
 //!
 //! The stand-in is chosen by an environment variable of the process, so each case runs in one of its own.
 
@@ -8,14 +8,15 @@ use std::{
     process::Command,
 };
 
-use tepui_isolation::gpu::{Gpu, Gpus, MigInstance, discover};
+use tepui_isolation::gpu::{Gpu, Gpus, Meter, MigInstance, discover};
+use tepui_protocol::{GpuShare, Usage};
 
-/// Compiles the stand-in.
-fn stub(dir: &Path) -> PathBuf {
+/// Compiles the stand-in, as of an old driver or a new one (`-DOLD`, `-DNEW`).
+fn stub(dir: &Path, of_driver: &str) -> PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stub_nvml.c");
     let library = dir.join("libstub.so");
     let compiled = Command::new("cc")
-        .args(["-w", "-shared", "-fPIC", "-o"])
+        .args(["-w", of_driver, "-shared", "-fPIC", "-o"])
         .arg(&library)
         .arg(source)
         .status();
@@ -55,7 +56,7 @@ fn a_machine_without_a_driver_says_so() {
 #[test]
 fn gpus_are_described_by_their_driver() {
     let dir = tempfile::tempdir().unwrap();
-    let library = stub(dir.path());
+    let library = stub(dir.path(), "-DOLD");
     let part = |index| MigInstance {
         index,
         uuid: format!("MIG-1-{index}"),
@@ -102,30 +103,36 @@ fn a_gpu_without_a_uuid_is_told() {
     );
 }
 
-/// Each line of `nvidia-smi` is a GPU that is told of in the same way.
 #[test]
-#[ignore = "needs an NVIDIA GPU: make gpu-check"]
-fn the_driver_and_nvidia_smi_tell_the_same() {
-    let fields = "--query-gpu=index,uuid,name,memory.total,driver_version";
-    let output = Command::new("nvidia-smi")
-        .args([fields, "--format=csv,noheader,nounits"])
-        .output()
-        .expect("nvidia-smi, which comes with the driver");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let found = discover(None).unwrap_or_else(|error| panic!("{error}"));
-    let driver = found.driver.clone().expect("a version");
-    let line = |gpu: &Gpu| {
-        let Gpu {
-            index,
-            uuid,
-            model,
-            memory_mib,
-            ..
-        } = gpu;
-        format!("{index}, {uuid}, {model}, {memory_mib}, {driver}")
+fn what_a_container_uses_of_a_gpu_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = stub(dir.path(), "-DNEW");
+    alone("use_of_whole_and_shared_gpus", &library, "4000");
+}
+
+#[test]
+#[ignore = "run by what_a_container_uses_of_a_gpu_is_counted in a process of its own"]
+fn use_of_whole_and_shared_gpus() {
+    let meter = Meter::with(library());
+    let used = |shares: &[(&str, u32)], processes: &[u32]| {
+        let share = |&(uuid, milli): &(&str, u32)| GpuShare {
+            uuid: String::from(uuid),
+            milli,
+        };
+        let mut usage = Usage::default();
+        let shares: Vec<GpuShare> = shares.iter().map(share).collect();
+        meter.read(&shares, &processes.iter().copied().collect(), &mut usage);
+        (usage.gpu_milli, usage.gpu_memory.map(|bytes| bytes >> 20))
     };
-    let ours: Vec<String> = found.gpus.iter().map(line).collect();
-    assert!(!ours.is_empty(), "no GPU");
-    assert_eq!(ours, text.lines().map(str::trim).collect::<Vec<_>>());
-    println!("{found:#?}");
+    // All of a whole GPU counts: 42 %, 500 MiB.
+    assert_eq!(used(&[("GPU-0", 1000)], &[]), (Some(420), Some(500)));
+    assert_eq!(
+        used(&[("GPU-0", 1000), ("GPU-1", 1000)], &[]),
+        (Some(840), Some(1000))
+    );
+    // Of a shared one, the latest sample and the memory of one's own processes.
+    assert_eq!(used(&[("GPU-1", 500)], &[4000, 7]), (Some(310), Some(200)));
+    assert_eq!(used(&[("GPU-1", 500)], &[7]), (Some(0), Some(0)));
+    assert_eq!(used(&[("GPU-7", 500)], &[4000]), (None, None));
+    assert_eq!(used(&[], &[4000]), (None, None));
 }

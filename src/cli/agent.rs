@@ -1,5 +1,7 @@
 //! `tepui agent`: the node that offers a machine's resources and runs tasks.
 
+pub(crate) mod gpus;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::{
     cli::{
+        agent::gpus::GpuDevices,
         arguments::{ConfigFile, parse_attributes, parse_master},
         bad_input,
         isolation::{self, Isolation},
@@ -33,7 +36,7 @@ Examples:
   tepui agent --resources 'cpus:4;mem:4096;ports:[31000-31999]' --attributes 'rack:r1'
   tepui agent --port 0 --work-dir /tmp/a     any free port; the same one at the next start
 
-Resources that are not given are probed; mem and disk are in MiB. Flags come before
+Resources that are not given are probed; mem and disk are in MiB. GPUs: see docs/gpus.md. Flags come before
 environment variables, and those before [agent] of --config.
 SIGTERM stops the agent alone: its tasks run on, and an agent started again with the same
 work directory takes them over (to upgrade it). SIGINT, and SIGTERM with
@@ -73,6 +76,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     kill_tasks_on_stop: bool,
     #[command(flatten)]
+    gpus: GpuDevices,
+    #[command(flatten)]
     isolation: Isolation,
     #[command(flatten)]
     security: Security,
@@ -106,9 +111,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(master) => master,
         None => parse_master("127.0.0.1:5050").map_err(anyhow::Error::msg)?,
     };
-    let isolation = isolation_of(&arguments.isolation, section.isolation.clone(), &work_dir);
+    let mut isolation = isolation_of(&arguments.isolation, section.isolation.clone(), &work_dir);
+    let gpus = arguments.gpus.or(section.gpu_devices.clone());
+    let gpus = gpus.find(&isolation.cdi_dirs)?;
+    let mut config = settings(&arguments, section, &work_dir)?;
+    gpus.tell();
+    let not_offered = gpus.offer(&mut config, &mut isolation);
     let (containerizer, off) = isolation::containerizer(isolation)?;
-    let config = settings(&arguments, section, &work_dir)?;
     let mut signals = Signals::catch()?;
     // Opened first: the lock keeps a second process from the address.
     let store = nodes::open_store(&work_dir)?;
@@ -116,6 +125,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = AgentConfig { door, ..config };
     let agent = spawn(&node, config, containerizer, store, master)?;
     isolation::tell(off);
+    isolation::tell(not_offered);
     output::print(&format!("agent listening on {}", node.addr()))?;
     let stopped = nodes::until_stopped(&node, agent.as_any(), &mut signals).await;
     let stop = stopped.as_ref().ok().copied();

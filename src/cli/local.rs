@@ -16,7 +16,10 @@ use tepui_runtime::{AnyPid, Node, Pid};
 
 use crate::{
     cli::{
-        agent,
+        agent::{
+            self,
+            gpus::{Found, GpuDevices},
+        },
         arguments::parse_weight,
         bad_input,
         isolation::{self, Isolation},
@@ -57,6 +60,8 @@ pub(crate) struct Arguments {
     #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
     work_dir: Option<PathBuf>,
     #[command(flatten)]
+    gpus: GpuDevices,
+    #[command(flatten)]
     isolation: Isolation,
 }
 
@@ -86,14 +91,25 @@ impl Cluster {
         let master = self
             .start_master(arguments, &work_dir.join("master"))
             .await?;
+        let gpus = arguments.gpus.find(&IsolationConfig::default().cdi_dirs)?;
+        gpus.tell();
         for n in 0..arguments.agents {
             let dir = nodes::prepare(&work_dir.join(format!("agent-{}", n + 1)))?;
-            let resources = resources(&dir, arguments, n)?;
+            let config = AgentConfig {
+                work_dir: dir.clone(),
+                hostname: format!("agent-{}", n + 1),
+                registration_backoff: std::time::Duration::from_millis(50),
+                ..AgentConfig::default()
+            };
+            let mut config = config.with_resources(resources(&dir, arguments, n)?);
             let file = IsolationConfig::default();
-            let isolation = agent::isolation_of(&arguments.isolation, file, &dir);
+            let mut isolation = agent::isolation_of(&arguments.isolation, file, &dir);
+            let part = gpus_of(&gpus, arguments, n);
+            let not_offered = part.offer(&mut config, &mut isolation);
             let (containerizer, off) = isolation::containerizer(isolation)?;
             isolation::tell(off.filter(|_| n == 0));
-            self.start_agent(n, resources, containerizer, master.clone())
+            isolation::tell(not_offered.filter(|_| n == 0));
+            self.start_agent(config, containerizer, master.clone())
                 .await?;
         }
         output::print(&format!("master listening on {}", master.node()))?;
@@ -123,21 +139,12 @@ impl Cluster {
 
     async fn start_agent(
         &mut self,
-        n: u16,
-        resources: Discovered,
+        config: AgentConfig,
         containerizer: Containerizer,
         master: AnyPid,
     ) -> anyhow::Result<()> {
-        let dir = containerizer.config().work_dir;
-        let store = nodes::open_store(&dir)?;
-        let node = nodes::start(&Listen::locally(0, &dir)).await?;
-        let config = AgentConfig {
-            work_dir: dir,
-            hostname: format!("agent-{}", n + 1),
-            registration_backoff: std::time::Duration::from_millis(50),
-            ..AgentConfig::default()
-        };
-        let config = config.with_resources(resources);
+        let store = nodes::open_store(&config.work_dir)?;
+        let node = nodes::start(&Listen::locally(0, &config.work_dir)).await?;
         let agent = agent::spawn(&node, config, containerizer, store, master)?;
         self.agents.push((node, agent));
         Ok(())
@@ -166,6 +173,17 @@ fn resources(dir: &Path, arguments: &Arguments, n: u16) -> anyhow::Result<Discov
         total: part,
         ..Discovered::default()
     })
+}
+
+/// The GPUs of agent `n`: as many as are asked for, or its part of all.
+fn gpus_of(found: &Found, arguments: &Arguments, n: u16) -> Found {
+    let asked = arguments.resources.as_ref().map(Resources::gpus);
+    let asked = asked.filter(|asked| !asked.is_zero());
+    let size = match asked {
+        Some(asked) => usize::try_from((asked.milli() + 999) / 1000).unwrap_or_default(),
+        None => found.count() / usize::from(arguments.agents),
+    };
+    found.part(usize::from(n), size)
 }
 
 /// The `n`-th of `count` equal parts of a machine, in whole numbers; at least one processor, so that

@@ -16,7 +16,9 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, Policy};
 use tepui_framework::{End, Handle, Options, run_with, start_node};
-use tepui_protocol::{FrameworkInfo, Resource, Resources, Role, Scalar, messages::operator};
+use tepui_protocol::{
+    Capability, FrameworkInfo, Resource, Resources, Role, Scalar, messages::operator,
+};
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::{MemoryStore, RedbStore, StateStore};
 use tokio::time::{Instant, interval_at};
@@ -51,6 +53,7 @@ A job file has groups of commands, which may wait for each other:
   count = 24          # instances
   cpus = 0.5          # default 1
   mem = 64            # MiB, default 128
+  gpus = 0.5          # default 0
   [[group]]
   name = \"reduce\"
   after = [\"map\"]
@@ -73,7 +76,7 @@ pub(crate) struct Arguments {
     #[arg(last = true, required_unless_present = "job", value_name = "COMMAND")]
     command: Vec<String>,
     /// Run the groups of this TOML file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "cpus", "mem", "instances"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "cpus", "mem", "gpus", "instances"])]
     job: Option<PathBuf>,
     /// Processors for each instance [default: 1]
     #[arg(long, value_parser = parse_amount)]
@@ -81,6 +84,9 @@ pub(crate) struct Arguments {
     /// Memory for each instance, in MiB [default: 128]
     #[arg(long, value_name = "MIB", value_parser = parse_amount)]
     mem: Option<Scalar>,
+    /// GPUs for each instance: whole ones, or a part of one, as 0.5 [default: none]
+    #[arg(long, value_parser = parse_amount)]
+    gpus: Option<Scalar>,
     /// How often the command is to run, side by side
     #[arg(long, default_value_t = 1, value_name = "N")]
     instances: u32,
@@ -159,6 +165,7 @@ impl Arguments {
         let resources = Resources::from_iter([
             Resource::scalar("cpus", self.cpus.unwrap_or(Scalar::from_whole(1))),
             Resource::scalar("mem", self.mem.unwrap_or(Scalar::from_whole(128))),
+            Resource::scalar("gpus", self.gpus.unwrap_or(Scalar::ZERO)),
         ]);
         let name = job_name(&self.command[0]);
         let line = shell_line(&self.command);
@@ -231,11 +238,13 @@ fn start(
     (role, user): (Role, String),
     store: Box<dyn StateStore>,
 ) -> anyhow::Result<Running> {
-    let info = FrameworkInfo {
+    let mut info = FrameworkInfo {
         hostname: node.addr().host().to_owned(),
         user,
         ..FrameworkInfo::new(&job.name, role)
     };
+    // Also for jobs that want none: else they would wait forever where all agents have GPUs.
+    info.capabilities.insert(Capability::GpuResources);
     let address = master.node().to_string();
     let scheduler = BatchScheduler::new(job, Policy::default(), &address).map_err(bad_input)?;
     let (watched, news) = Watched::new(scheduler);

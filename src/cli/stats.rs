@@ -23,7 +23,7 @@ Examples:
   tepui stats --json              totals and rates, for scripts
 
 CPU is processors in use/owned, MEM is MiB now/owned, PEAK the most it ever was; READ and WRITTEN are
-MiB of disks in all. A dash: the agent does not count that; see docs/isolation.md.";
+MiB of disks in all; GPU and GPUMEM (MiB) are there where a task has GPUs. A dash: the agent does not count that; see docs/isolation.md.";
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -144,7 +144,10 @@ fn table(rows: &[Row]) -> Listing {
         ">READ",
         ">WRITTEN",
     ];
-    let mut table = Listing::new(&headings, "no live tasks");
+    let has_gpus = rows.iter().any(|row| !row.total.resources.gpus().is_zero());
+    let with_gpus = [&headings[..], &[">GPU", ">GPUMEM"]].concat();
+    let headings = if has_gpus { &with_gpus[..] } else { &headings };
+    let mut table = Listing::new(headings, "no live tasks");
     for row in rows {
         let (total, usage) = (&row.total, &row.total.usage);
         let tasks: Vec<String> = total.tasks.iter().map(ToString::to_string).collect();
@@ -160,11 +163,19 @@ fn table(rows: &[Row]) -> Listing {
             usage.pids.map(|pids| pids.to_string()),
             mebibytes(usage.io_read),
             mebibytes(usage.io_written),
+            of(
+                usage
+                    .gpu_milli
+                    .map(|milli| format!("{:.2}", milli as f64 / 1e3)),
+                total.resources.gpus().to_string(),
+            ),
+            mebibytes(usage.gpu_memory),
         ];
-        let [cpu, memory, peak, pids, read, written] = cells.map(Option::unwrap_or_default);
+        let [cpu, memory, peak, pids, read, written, gpu, gpu_memory] =
+            cells.map(Option::unwrap_or_default);
         let framework = total.framework_id.to_string();
         let host = row.host.clone();
-        table.row([
+        let cells = [
             tasks.join(" "),
             framework,
             host,
@@ -174,7 +185,10 @@ fn table(rows: &[Row]) -> Listing {
             pids,
             read,
             written,
-        ]);
+            gpu,
+            gpu_memory,
+        ];
+        table.row(cells.into_iter().take(headings.len()));
     }
     table
 }
@@ -191,6 +205,7 @@ mod tests {
             executor_id: "e".parse().unwrap(),
             tasks: vec!["t".parse().unwrap()],
             resources: "cpus:1;mem:64".parse().unwrap(),
+            gpus: Vec::new(),
             timestamp: Timestamp(at_us),
             usage: Usage {
                 cpu_us,
@@ -218,6 +233,25 @@ mod tests {
         );
         let rendered = table(&compare(&vec![], &look(&second))).render();
         assert!(!rendered.contains("0.50"), "{rendered}");
+    }
+
+    #[test]
+    fn gpus_are_shown_where_tasks_have_some() {
+        let mut total = usage(1, None);
+        let row = |total: &RunUsage| Row {
+            host: "h".to_owned(),
+            cpus: None,
+            total: total.clone(),
+        };
+        assert!(!table(&[row(&total)]).render().contains("GPU"));
+        total.resources = "cpus:1;gpus:2".parse().unwrap();
+        total.usage.gpu_milli = Some(1420);
+        total.usage.gpu_memory = Some(7 * MIB);
+        let rendered = table(&[row(&total)]).render();
+        assert!(
+            rendered.contains("GPUMEM") && rendered.contains("1.42/2"),
+            "{rendered}"
+        );
     }
 
     #[test]

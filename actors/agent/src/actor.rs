@@ -141,7 +141,9 @@ impl AgentActor {
                 });
             }
             Effect::Launch(launch) => self.launch(launch, ctx),
-            Effect::Resize(run, resources) => self.launcher.resize(&run, &resources),
+            Effect::Resize(run, resources, gpus) => {
+                self.launcher.resize(&run, &resources, &gpus);
+            }
             Effect::Kill(run, process) => self.kill(run, process, ctx),
             Effect::Probe(run, process) => {
                 let alive = self.launcher.is_alive(process);

@@ -14,6 +14,7 @@
 //! | the master: registration, pings | `agent/master.rs` |
 //! | tasks: run, kill | `agent/tasks.rs` |
 //! | executors: launched, registered, lost | `agent/executors.rs` |
+//! | which task gets which GPU | `agent/gpus.rs` |
 //! | executors: ended, with their tasks | `agent/executor_end.rs` |
 //! | one task's updates | `agent/stream.rs` |
 //! | updates on their way | `agent/updates.rs` |
@@ -26,6 +27,7 @@ mod compatible;
 mod endings;
 mod executor_end;
 mod executors;
+mod gpus;
 mod invariants;
 mod master;
 mod operator;
@@ -45,8 +47,8 @@ use std::{
 use rand::{RngExt, rngs::StdRng};
 use tepui_isolation::{Ended, ProcessIdentity};
 use tepui_protocol::{
-    AgentInfo, Capability, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy,
-    TaskId, TaskInfo, TaskState, Timestamp,
+    AgentInfo, Capability, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, GpuShare,
+    KillPolicy, TaskId, TaskInfo, TaskState, Timestamp,
 };
 use tepui_runtime::AnyPid;
 use uuid::Uuid;
@@ -115,6 +117,8 @@ struct Framework {
 #[derive(Clone, Debug)]
 struct Entry {
     info: TaskInfo,
+    /// The GPUs that it has until it is over.
+    gpus: Vec<GpuShare>,
     executor_id: ExecutorId,
     /// The run that has it; none while it waits for a new run of its executor.
     run: Option<String>,

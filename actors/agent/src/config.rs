@@ -62,6 +62,10 @@ pub struct AgentConfig {
     pub stop_grace: Duration,
     /// The largest piece of a sandbox file that is read at once, in bytes.
     pub sandbox_piece_max: u32,
+    /// The GPUs that tasks can have, by UUID, in the order in which they are given. If there are
+    /// none, `gpus` are counted like any other resource.
+    #[serde(skip)]
+    pub gpus: Vec<String>,
     /// By which executors reach the agent, where its own address asks for certificates.
     #[serde(skip)]
     pub door: Option<Door>,
@@ -96,6 +100,7 @@ impl Default for AgentConfig {
             recovery_timeout: Duration::from_secs(900),
             stop_grace: Duration::from_secs(5),
             sandbox_piece_max: 1 << 20,
+            gpus: Vec::new(),
             door: None,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tepui_isolation::ProcessIdentity;
 use tepui_protocol::{
-    FrameworkId, Resources, TaskId,
+    FrameworkId, GpuShare, Resources, TaskId,
     messages::{agent, executor},
 };
 use tepui_runtime::AnyPid;
@@ -34,7 +34,7 @@ pub enum Effect {
     /// Start an executor; answered by `on_launched`, later by `on_executor_ended`.
     Launch(ExecutorLaunch),
     /// A framework's own executor may use other resources from now on.
-    Resize(ExecutorRun, Resources),
+    Resize(ExecutorRun, Resources, Vec<GpuShare>),
     /// Kill all processes of a run; answered by `on_killed`.
     Kill(ExecutorRun, Option<ProcessIdentity>),
     /// See whether a process still runs; answered by `on_probed`.

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use tepui_isolation::{Outcome, Piece, ProcessIdentity, Usage};
-use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId, Resources};
+use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId, GpuShare, Resources};
 
 pub use system::SystemLauncher;
 
@@ -42,6 +42,19 @@ pub struct ExecutorLaunch {
     pub user: Option<String>,
     /// What it and its tasks may use.
     pub resources: Resources,
+    /// Their GPUs.
+    pub gpus: Vec<GpuShare>,
+}
+
+/// A run that has live tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunInUse {
+    /// Which.
+    pub run: ExecutorRun,
+    /// Its sandbox.
+    pub sandbox: PathBuf,
+    /// Its GPUs.
+    pub gpus: Vec<GpuShare>,
 }
 
 /// An executor that runs.
@@ -70,14 +83,14 @@ pub trait Launcher: Send + 'static {
     ) -> LocalBoxFuture<'static, Result<(), String>>;
 
     /// A framework's own executor and its tasks may use other resources from now on.
-    fn resize(&mut self, _run: &ExecutorRun, _resources: &Resources) {}
+    fn resize(&mut self, _run: &ExecutorRun, _resources: &Resources, _gpus: &[GpuShare]) {}
 
     /// Removes what is left of runs that are not among `known`: those that an earlier life of the
     /// agent did not get to end.
     fn recover(&mut self, _known: BTreeSet<String>) {}
 
     /// What runs have used, in the order of `runs`.
-    fn usage(&self, runs: Vec<(ExecutorRun, PathBuf)>) -> LocalBoxFuture<'static, Vec<Usage>> {
+    fn usage(&self, runs: Vec<RunInUse>) -> LocalBoxFuture<'static, Vec<Usage>> {
         Box::pin(async move { vec![Usage::default(); runs.len()] })
     }
 

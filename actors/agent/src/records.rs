@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tepui_isolation::ProcessIdentity;
 use tepui_protocol::{
-    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Reason, TaskId, TaskInfo,
-    TaskState, TaskStatus,
+    AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, GpuShare, Reason, TaskId,
+    TaskInfo, TaskState, TaskStatus,
 };
 use tepui_runtime::AnyPid;
 use tepui_store::{Contents, StoreError, codec};
@@ -53,6 +53,9 @@ pub struct AgentRecord {
 pub struct TaskRecord {
     /// What it is.
     pub info: TaskInfo,
+    /// The GPUs that it has.
+    #[serde(default)]
+    pub gpus: Vec<GpuShare>,
     /// The run of its executor that has it; none while it waits for a new run.
     pub run: Option<String>,
     /// Tasks go to their executor in this order.

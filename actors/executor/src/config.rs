@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tepui_isolation::IsolationConfig;
-use tepui_protocol::messages::environment::{self, ExecutorPlace, InvalidPlace};
+use tepui_protocol::{
+    GpuShare,
+    messages::environment::{self, ExecutorPlace, InvalidPlace},
+};
 use tepui_runtime::{NodeAddr, Secret};
 
 /// All settings of an executor.
@@ -21,6 +24,8 @@ pub struct ExecutorConfig {
     pub isolation: Option<IsolationConfig>,
     /// Whom tasks run as; the agent's default where absent.
     pub task_user: Option<String>,
+    /// The GPUs of its task.
+    pub gpus: Vec<GpuShare>,
     /// The time from a registration to the next attempt; doubles up to `register_backoff_max`.
     pub register_backoff: Duration,
     /// The longest time between attempts.
@@ -39,6 +44,7 @@ impl ExecutorConfig {
             secret: None,
             isolation: None,
             task_user: None,
+            gpus: Vec::new(),
             register_backoff: Duration::from_millis(250),
             register_backoff_max: Duration::from_secs(5),
             resend_after: Duration::from_secs(10),
@@ -66,6 +72,7 @@ impl ExecutorConfig {
         };
         config.isolation = isolation.map(read).transpose()?;
         config.task_user = std::env::var(environment::TASK_USER).ok();
+        config.gpus = environment::gpus(|name| std::env::var(name).ok())?;
         if secret.is_some() {
             config.listen = NodeAddr::door(0);
         }

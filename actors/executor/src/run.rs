@@ -71,5 +71,6 @@ fn processes(config: &ExecutorConfig) -> Result<SystemProcesses, ConfigError> {
         containerizer: Arc::new(containerizer),
         name: config.place.run.clone(),
         user: config.task_user.clone(),
+        gpus: config.gpus.clone(),
     }))
 }

@@ -27,4 +27,4 @@ pub use task::{
     CommandInfo, ExecutorInfo, KillPolicy, Reason, Source, TaskInfo, TaskState, TaskStatus,
 };
 pub use time::Timestamp;
-pub use usage::Usage;
+pub use usage::{GpuShare, Usage};

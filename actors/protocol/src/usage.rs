@@ -31,4 +31,17 @@ pub struct Usage {
     pub io_written: Option<u64>,
     /// What lies in its sandbox, in bytes.
     pub disk: Option<u64>,
+    /// GPUs that it kept busy in the driver's last sample period, in thousandths of one.
+    pub gpu_milli: Option<u64>,
+    /// Memory of GPUs now, in bytes.
+    pub gpu_memory: Option<u64>,
+}
+
+/// What a task has of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GpuShare {
+    /// Which: its name for life, as `GPU-8a1...`, or that of a part of it, as `MIG-41c...`.
+    pub uuid: String,
+    /// How much of it, in thousandths; below 1000 others may have the rest.
+    pub milli: u32,
 }

@@ -65,13 +65,14 @@ impl Job {
     /// count = 24          # instances; {index} and $TEPUI_INDEX run from 0 to 23
     /// cpus = 0.5          # default 1
     /// mem = 64            # MiB; default 128
+    /// gpus = 0.5          # default 0
     /// retries = 2         # default 0
     ///
     /// [[group]]
     /// name = "reduce"
     /// command = "for task in $TEPUI_TASKS_MAP; do tepui logs $task stdout; done | sort"
     /// after = ["map"]
-    /// resources = "cpus:1;mem:256;disk:100"   # instead of cpus, mem and disk
+    /// resources = "cpus:1;mem:256;disk:100"   # instead of cpus, mem, disk, gpus
     /// env = { LC_ALL = "C" }
     /// kill_grace = "5s"   # default 3 s
     /// ```

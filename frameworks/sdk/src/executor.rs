@@ -46,7 +46,7 @@ mod tests;
 use std::{process::ExitCode, time::Duration};
 
 use tepui_protocol::{
-    AgentId, KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp,
+    AgentId, GpuShare, KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp,
     messages::environment::{self, ExecutorPlace, InvalidPlace},
 };
 use tepui_runtime::{Node, Pid};
@@ -149,6 +149,7 @@ pub enum Request {
 #[derive(Clone, Debug, Default)]
 pub struct Work {
     now: Timestamp,
+    gpus: Vec<GpuShare>,
     list: Vec<Request>,
 }
 
@@ -157,6 +158,7 @@ impl Work {
     pub fn at(now: Timestamp) -> Self {
         Self {
             now,
+            gpus: Vec::new(),
             list: Vec::new(),
         }
     }
@@ -164,6 +166,13 @@ impl Work {
     /// When the callback takes place.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// In [`Executor::launch`]: the GPUs that the task has. Its processes may open those of all tasks
+    /// of the executor, so it is up to the executor to tell each which are its own
+    /// (`CUDA_VISIBLE_DEVICES`).
+    pub fn gpus(&self) -> &[GpuShare] {
+        &self.gpus
     }
 
     /// What was asked for so far, in order, and forgets it.

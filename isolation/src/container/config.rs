@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    gpu,
     isolators::{Entry, Isolator, Machine, all},
     launch::{Bind, Rlimit},
 };
@@ -43,6 +44,10 @@ pub struct IsolationConfig {
     /// Files and directories of the machine that tasks see beside what they see anyway; needs
     /// `filesystem/linux`.
     pub volumes: Vec<Bind>,
+    /// The GPUs that tasks can have. The agent sets it.
+    pub gpus: Vec<gpu::Device>,
+    /// Where specifications of devices (CDI) lie; those of later directories come first.
+    pub cdi_dirs: Vec<PathBuf>,
 }
 
 impl Default for IsolationConfig {
@@ -61,6 +66,8 @@ impl Default for IsolationConfig {
             capabilities: Vec::new(),
             rlimits: Vec::new(),
             volumes: Vec::new(),
+            gpus: Vec::new(),
+            cdi_dirs: gpu::CDI_DIRECTORIES.map(PathBuf::from).to_vec(),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! `cgroups/devices`: no devices but those that harm nobody. With version 1 of control groups only;
+//! `cgroups/devices`: no devices but those that harm nobody, and the task's GPUs. With version 1 of control groups only;
 //! with version 2 the file system (`filesystem/linux`) shows no others.
 
 use std::sync::Arc;
 
-use super::{Isolator, IsolatorError, Machine};
+use super::{Isolator, IsolatorError, Machine, gpu::Gpus};
 use crate::{
     cgroup::{Backend, Controller, Device},
     container::{Container, IsolationConfig},
@@ -25,22 +25,41 @@ const ALLOWED: &[(i64, Option<i64>)] = &[
 #[derive(Debug)]
 struct Devices {
     cgroups: Arc<dyn Backend>,
+    gpus: Gpus,
 }
 
-pub(super) fn build(_: &IsolationConfig, machine: &Machine) -> Result<Box<dyn Isolator>, String> {
+pub(super) fn build(
+    config: &IsolationConfig,
+    machine: &Machine,
+) -> Result<Box<dyn Isolator>, String> {
     Ok(Box::new(Devices {
         cgroups: machine.controller(Controller::Devices)?,
+        gpus: Gpus::of(config),
     }))
 }
 
-impl Isolator for Devices {
-    fn prepare(&self, container: &Container, _: &mut Plan) -> Result<(), IsolatorError> {
-        let allowed = ALLOWED.iter().map(|&(major, minor)| Device {
+impl Devices {
+    fn allow(&self, container: &Container) -> Result<(), IsolatorError> {
+        let harmless = ALLOWED.iter().map(|&(major, minor)| Device {
             major,
             minor,
             make: false,
         });
-        let allowed: Vec<Device> = allowed.collect();
+        let gpus = self.gpus.grant(container)?.numbers();
+        let allowed: Vec<Device> = harmless.chain(gpus).collect();
         Ok(self.cgroups.set_devices(&container.name, &allowed)?)
+    }
+}
+
+impl Isolator for Devices {
+    fn prepare(&self, container: &Container, _: &mut Plan) -> Result<(), IsolatorError> {
+        self.allow(container)
+    }
+
+    fn update(&self, container: &Container) -> Result<(), IsolatorError> {
+        match self.gpus.is_empty() {
+            true => Ok(()),
+            false => self.allow(container),
+        }
     }
 }

@@ -82,8 +82,8 @@ pub struct Root {
     pub binds: Vec<Bind>,
     /// Memory file systems.
     pub tmpfs: Vec<Tmpfs>,
-    /// Device nodes of the machine that it sees in its `/dev`, beside the harmless ones.
-    pub devices: Vec<PathBuf>,
+    /// Device nodes that it sees in its `/dev`, beside the harmless ones.
+    pub devices: Vec<Bind>,
 }
 
 /// A directory or file of the machine, seen elsewhere.

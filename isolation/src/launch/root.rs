@@ -5,6 +5,7 @@
 //! with it.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, Permissions},
     io,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -57,6 +58,13 @@ const REMOUNT_READ_ONLY: MsFlags = MsFlags::MS_REMOUNT
     .union(MsFlags::MS_NOSUID)
     .union(MsFlags::MS_NODEV);
 const SHM_SIZE: &str = "mode=1777,size=64m";
+
+/// Whether a container sees the machine's own files below `path`.
+pub(crate) fn shows_machine(path: &Path) -> bool {
+    let top = path.components().nth(1);
+    let is_own = |name: &&str| top == Some(Component::Normal(OsStr::new(name)));
+    !OWN.iter().chain(EMPTY).any(is_own)
+}
 
 /// Puts the file system together and makes it this process's root. Needs a mount namespace and a
 /// pid namespace of its own.
@@ -138,17 +146,18 @@ fn own_proc_and_sys(at: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn own_dev(at: &Path, more: &[PathBuf]) -> Result<(), Failure> {
+fn own_dev(at: &Path, more: &[Bind]) -> Result<(), Failure> {
     let dev = at.join("dev");
     let none: Option<&str> = None;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let (kind, options) = (Some("tmpfs"), Some("mode=755,size=64k"));
     step(&dev, mount(kind, &dev, kind, flags, options))?;
     let harmless = DEVICES.iter().map(|name| Path::new("/dev").join(name));
-    for device in harmless.chain(more.iter().cloned()) {
-        if device.exists() {
-            bind(&device, at, &device, false)?;
-        }
+    for device in harmless.filter(|device| device.exists()) {
+        bind(&device, at, &device, false)?;
+    }
+    for Bind { source, target, .. } in more {
+        bind(source, at, target, false)?;
     }
     for (name, leads_to) in [
         ("fd", "/proc/self/fd"),

@@ -84,7 +84,7 @@ impl Handler<GetUsage> for AgentActor {
             let now = Timestamp(ctx.now());
             let counted = runs.into_iter().zip(usages);
             counted
-                .map(|((run, _), usage)| actor.state.usage_of(now, run, usage))
+                .map(|(used, usage)| actor.state.usage_of(now, used.run, usage))
                 .collect()
         }))
     }

@@ -10,7 +10,7 @@ use crate::effects::{Effect, ToExecutor};
 impl Agent {
     /// The first invariant that does not hold, by id and text; none when all hold.
     pub fn violated(&self) -> Option<&'static str> {
-        let checks: [(bool, &'static str); 5] = [
+        let checks: [(bool, &'static str); 6] = [
             (
                 self.tasks_end_once(),
                 "AG-2 one terminal update per task, and nothing after it",
@@ -30,6 +30,10 @@ impl Agent {
             (
                 self.executors_have_frameworks(),
                 "AG-6 a framework with executors or tasks is known",
+            ),
+            (
+                self.gpus_are_given_once(),
+                "AG-7 no GPU is given beyond its whole",
             ),
         ];
         checks

@@ -8,7 +8,7 @@ use tepui_protocol::{
 };
 
 use super::Agent;
-use crate::launcher::ExecutorRun;
+use crate::launcher::{ExecutorRun, RunInUse};
 
 impl Agent {
     /// The agent's own view of itself, as process `os_pid`.
@@ -30,11 +30,16 @@ impl Agent {
         }
     }
 
-    /// The runs with live tasks, each with its sandbox, to be asked what they use.
-    pub fn runs_in_use(&self) -> Vec<(ExecutorRun, PathBuf)> {
+    /// The runs with live tasks, to be asked what they use.
+    pub fn runs_in_use(&self) -> Vec<RunInUse> {
         let runs = self.runs().into_iter();
         let live = runs.filter(|run| !self.live_tasks(run).is_empty());
-        live.map(|run| (run.clone(), self.sandbox(&run))).collect()
+        live.map(|run| RunInUse {
+            sandbox: self.sandbox(&run),
+            gpus: self.gpus_of(&run),
+            run,
+        })
+        .collect()
     }
 
     /// What a run has used by `now`, for people.
@@ -42,6 +47,7 @@ impl Agent {
         RunUsage {
             tasks: self.live_tasks(&run),
             resources: self.resources_of(&run),
+            gpus: self.gpus_of(&run),
             framework_id: run.framework_id,
             executor_id: run.executor_id,
             timestamp: now,

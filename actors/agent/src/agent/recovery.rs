@@ -281,6 +281,7 @@ fn entry(record: TaskRecord) -> Entry {
     let sent = record.run.is_some();
     Entry {
         info: record.info,
+        gpus: record.gpus,
         executor_id,
         run: record.run,
         order: record.order,

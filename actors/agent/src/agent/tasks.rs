@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tepui_protocol::{
-    Capability, ExecutorId, FrameworkId, FrameworkInfo, Reason, Resources, TaskId, TaskInfo,
-    TaskState, Timestamp,
+    Capability, ExecutorId, FrameworkId, FrameworkInfo, GpuShare, Reason, Resources, TaskId,
+    TaskInfo, TaskState, Timestamp,
     messages::{
         agent,
         environment::{self as names, ExecutorPlace},
@@ -14,7 +14,9 @@ use tepui_protocol::{
 use tepui_runtime::AnyPid;
 use tepui_store::codec;
 
-use super::{Agent, Entry, Executor, Framework, Kill, Out, Phase, Standing, Verdict};
+use super::{
+    Agent, Entry, Executor, Framework, Kill, Out, Phase, Standing, Verdict, gpus::Refusal,
+};
 use crate::{
     effects::{Effect, Timer, ToExecutor},
     launcher::{ExecutorLaunch, ExecutorRun},
@@ -54,27 +56,40 @@ impl Agent {
             )),
             _ => None,
         };
-        match refusal {
-            Some(why) => {
-                let partition_aware = info.can(Capability::PartitionAware);
-                let dropped = TaskState::Dropped;
-                let state = if partition_aware {
-                    dropped
-                } else {
-                    dropped.legacy()
+        let dropped = |(reason, message)| Refusal {
+            state: TaskState::Dropped,
+            reason,
+            message,
+        };
+        let gpus = match refusal {
+            Some(why) => Err(dropped(why)),
+            None => self.gpus_for(&task),
+        };
+        match gpus {
+            Err(refusal) => {
+                let state = match info.can(Capability::PartitionAware) {
+                    true => refusal.state,
+                    false => refusal.state.legacy(),
                 };
-                self.tell_of(now, key, state, why, out);
+                self.tell_of(now, key, state, (refusal.reason, refusal.message), out);
             }
-            None => self.take(framework_id, info, task, out),
+            Ok(gpus) => self.take(framework_id, info, (task, gpus), out),
         }
         self.check();
     }
 
-    fn take(&mut self, id: FrameworkId, info: FrameworkInfo, task: TaskInfo, out: &mut Out) {
+    fn take(
+        &mut self,
+        id: FrameworkId,
+        info: FrameworkInfo,
+        (task, gpus): (TaskInfo, Vec<GpuShare>),
+        out: &mut Out,
+    ) {
         self.know_framework(&id, info, out);
         let (task_id, executor_id) = (task.id.clone(), task.executor_id());
         let entry = Entry {
             info: task,
+            gpus,
             executor_id: executor_id.clone(),
             run: None,
             order: self.next_order(),
@@ -149,10 +164,10 @@ impl Agent {
         if let Some(entry) = framework.tasks.get(task_id)
             && framework.info.checkpoint
         {
-            let (info, run) = (entry.info.clone(), entry.run.clone());
             let record = TaskRecord {
-                info,
-                run,
+                info: entry.info.clone(),
+                gpus: entry.gpus.clone(),
+                run: entry.run.clone(),
                 order: entry.order,
             };
             out.push(Effect::Write(codec::put(
@@ -232,6 +247,7 @@ impl Agent {
         if let Some(door) = &self.config.door {
             environment.insert(names::SECRET.to_owned(), door.secret.to_text());
         }
+        environment.extend(self.gpu_variables(run));
         let user = Some(framework.info.user.clone()).filter(|user| !user.is_empty());
         Some(ExecutorLaunch {
             run: run.clone(),
@@ -240,6 +256,7 @@ impl Agent {
             sandbox,
             user,
             resources: self.resources_of(run),
+            gpus: self.gpus_of(run),
         })
     }
 
@@ -263,7 +280,11 @@ impl Agent {
             executor.info.is_some() && !executor.launching && executor.ended.is_none()
         });
         if is_own {
-            out.push(Effect::Resize(run.clone(), self.resources_of(run)));
+            out.push(Effect::Resize(
+                run.clone(),
+                self.resources_of(run),
+                self.gpus_of(run),
+            ));
         }
     }
 
@@ -324,6 +345,7 @@ impl Agent {
             entry.sent = true;
             let launch = ToExecutor::Launch(executor::Launch {
                 task: entry.info.clone(),
+                gpus: entry.gpus.clone(),
             });
             out.push(Effect::Executor(pid.clone(), launch));
         }

@@ -18,6 +18,7 @@ use crate::{
 
 mod endings;
 mod executors;
+mod gpus;
 mod kills;
 mod master;
 mod recovery;
@@ -37,6 +38,7 @@ fn config() -> AgentConfig {
         hostname: "h".to_owned(),
         work_dir: "/w".into(),
         resources: "cpus:4;mem:1024".parse().unwrap(),
+        gpus: vec!["GPU-a".to_owned(), "GPU-b".to_owned()],
         ..AgentConfig::default()
     }
 }

@@ -17,10 +17,10 @@ use tepui_isolation::{
     process::{chain, family},
     sandbox,
 };
-use tepui_protocol::{Resources, messages::environment as names};
+use tepui_protocol::{GpuShare, Resources, messages::environment as names};
 use tokio::sync::oneshot;
 
-use super::{ExecutorLaunch, ExecutorRun, Launched, Launcher};
+use super::{ExecutorLaunch, ExecutorRun, Launched, Launcher, RunInUse};
 
 /// A thread makes launch plans and waits; it needs little stack.
 const WATCHER_STACK: usize = 256 * 1024;
@@ -97,6 +97,10 @@ impl SystemLauncher {
                 environment.insert(names::ISOLATION.to_owned(), text);
                 let user = launch.user.clone();
                 environment.extend(user.map(|user| (names::TASK_USER.to_owned(), user)));
+                if !launch.gpus.is_empty() {
+                    let text = names::gpus_to_text(&launch.gpus);
+                    environment.insert(names::TASK_GPUS.to_owned(), text);
+                }
             }
             let program = self.program.display().to_string();
             let mut spec = LaunchSpec::new(program, self.arguments.clone(), environment, sandbox);
@@ -119,6 +123,8 @@ impl Launcher for SystemLauncher {
         let name = launch.run.run.clone();
         let own = launch.command.is_some().then(|| Container {
             user: launch.user.clone(),
+            gpus: launch.gpus.clone(),
+            grows: true,
             ..Container::new(name.clone(), launch.sandbox.clone(), &launch.resources)
         });
         let (started, is_started) = oneshot::channel();
@@ -174,11 +180,14 @@ impl Launcher for SystemLauncher {
         })
     }
 
-    fn resize(&mut self, run: &ExecutorRun, resources: &Resources) {
+    fn resize(&mut self, run: &ExecutorRun, resources: &Resources, gpus: &[GpuShare]) {
         let Some(containers) = self.containers.clone() else {
             return;
         };
-        let container = Container::new(run.run.clone(), PathBuf::new(), resources);
+        let container = Container {
+            gpus: gpus.to_vec(),
+            ..Container::new(run.run.clone(), PathBuf::new(), resources)
+        };
         let resized = thread("resize", move || {
             if let Err(error) = containers.update(&container) {
                 tracing::warn!(
@@ -210,14 +219,17 @@ impl Launcher for SystemLauncher {
         }
     }
 
-    fn usage(&self, runs: Vec<(ExecutorRun, PathBuf)>) -> LocalBoxFuture<'static, Vec<Usage>> {
+    fn usage(&self, runs: Vec<RunInUse>) -> LocalBoxFuture<'static, Vec<Usage>> {
         let Some(containers) = self.containers.clone() else {
             return Box::pin(async move { vec![Usage::default(); runs.len()] });
         };
         let count = runs.len();
         let read = on_thread("usage", move || {
-            let read = runs.into_iter().map(|(run, sandbox)| {
-                containers.usage(&Container::new(run.run, sandbox, &Resources::new()))
+            let read = runs.into_iter().map(|RunInUse { run, sandbox, gpus }| {
+                containers.usage(&Container {
+                    gpus,
+                    ..Container::new(run.run, sandbox, &Resources::new())
+                })
             });
             Ok(read.collect())
         });

@@ -14,7 +14,7 @@ use tepui_isolation::{
     Container, Containerizer, Ended, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal,
     process::{chain, family},
 };
-use tepui_protocol::TaskId;
+use tepui_protocol::{GpuShare, TaskId};
 use tokio::sync::oneshot;
 
 use super::{Processes, StartProcess, Started};
@@ -43,6 +43,8 @@ pub struct Containers {
     pub name: String,
     /// Whom tasks run as; the agent's default where absent.
     pub user: Option<String>,
+    /// The GPUs of the task.
+    pub gpus: Vec<GpuShare>,
 }
 
 impl SystemProcesses {
@@ -117,6 +119,7 @@ impl Processes for SystemProcesses {
                 let name = containers.name.clone();
                 let container = Container {
                     user: containers.user.clone(),
+                    gpus: containers.gpus.clone(),
                     ..Container::new(name, start.sandbox.clone(), &start.resources)
                 };
                 (containers, container)

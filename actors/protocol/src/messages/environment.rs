@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tepui_runtime::{AnyPid, Node, NodeAddr, NodeBuilder, Secret};
 
-use crate::{AgentId, ExecutorId, FrameworkId};
+use crate::{AgentId, ExecutorId, FrameworkId, GpuShare};
 
 /// The agent's actor.
 pub const AGENT_PID: &str = "TEPUI_AGENT_PID";
@@ -37,6 +37,34 @@ pub const SECRET: &str = "TEPUI_AGENT_SECRET";
 pub const ISOLATION: &str = "TEPUI_CONTAINERS";
 /// Whom tasks run as, where the framework says.
 pub const TASK_USER: &str = "TEPUI_CONTAINER_USER";
+/// The GPUs of the built-in executor's task, as [`gpus_to_text`] writes them.
+pub const TASK_GPUS: &str = "TEPUI_CONTAINER_GPUS";
+
+/// GPUs as text: `GPU-8a1:1000,GPU-2b7:300`.
+pub fn gpus_to_text(gpus: &[GpuShare]) -> String {
+    let all = gpus
+        .iter()
+        .map(|share| format!("{}:{}", share.uuid, share.milli));
+    all.collect::<Vec<_>>().join(",")
+}
+
+/// Reads the GPUs of an executor's task from an environment, given as a function from name to value.
+///
+/// # Errors
+/// [`InvalidPlace`] when they are not written as [`gpus_to_text`] does.
+pub fn gpus(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<GpuShare>, InvalidPlace> {
+    let text = variable(TASK_GPUS).unwrap_or_default();
+    let share = |part: &str| {
+        let (uuid, milli) = part.rsplit_once(':')?;
+        Some(GpuShare {
+            uuid: uuid.to_owned(),
+            milli: milli.parse().ok()?,
+        })
+    };
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    let shares: Option<Vec<GpuShare>> = parts.map(share).collect();
+    shares.ok_or_else(|| invalid(TASK_GPUS, &text, "must be UUID:THOUSANDTHS,.."))
+}
 
 /// Reads the secret from an environment, given as a function from name to value.
 ///
@@ -197,6 +225,20 @@ mod tests {
         assert_eq!(none, None);
         let error = secret(|_| Some("abc".to_owned())).unwrap_err().to_string();
         assert!(error.contains(SECRET) && !error.contains("abc"), "{error}");
+    }
+
+    #[test]
+    fn gpus_survive_the_way_through_the_environment() {
+        let share = |uuid: &str, milli| GpuShare {
+            uuid: uuid.to_owned(),
+            milli,
+        };
+        let shares = vec![share("GPU-a", 1000), share("MIG-b", 1)];
+        let text = gpus_to_text(&shares);
+        assert_eq!(gpus(|_| Some(text.clone())).unwrap(), shares);
+        assert_eq!(gpus(|_| None).unwrap(), []);
+        let error = gpus(|_| Some("GPU-a".to_owned())).unwrap_err().to_string();
+        assert!(error.contains("TEPUI_CONTAINER_GPUS=\"GPU-a\""), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tepui_runtime::{AnyPid, Message};
 use uuid::Uuid;
 
-use crate::{AgentId, ExecutorId, FrameworkId, KillPolicy, TaskId, TaskInfo, TaskStatus};
+use crate::{AgentId, ExecutorId, FrameworkId, GpuShare, KillPolicy, TaskId, TaskInfo, TaskStatus};
 
 /// The executor is up, or back after it lost the agent. Answered by [`Registered`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
@@ -54,6 +54,9 @@ pub struct Reconnect {
 pub struct Launch {
     /// What.
     pub task: TaskInfo,
+    /// The GPUs that it has.
+    #[serde(default)]
+    pub gpus: Vec<GpuShare>,
 }
 
 /// End a task.

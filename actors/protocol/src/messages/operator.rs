@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tepui_runtime::{AnyPid, Message};
 
 use crate::{
-    AgentId, AgentInfo, ExecutorId, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer,
-    Resources, Role, TaskId, TaskState, Timestamp, Usage, task::Task,
+    AgentId, AgentInfo, ExecutorId, FrameworkId, FrameworkInfo, GpuShare, KillPolicy, MasterId,
+    Offer, Resources, Role, TaskId, TaskState, Timestamp, Usage, task::Task,
 };
 
 /// Asks who the master is.
@@ -239,6 +239,9 @@ pub struct RunUsage {
     pub tasks: Vec<TaskId>,
     /// What they have.
     pub resources: Resources,
+    /// Which GPUs they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuShare>,
     /// When it was counted.
     pub timestamp: Timestamp,
     /// What was used until then.

@@ -1,6 +1,6 @@
 //! Rules that resources from configuration, agents and frameworks must keep.
 
-use super::{DISK, GPUS, ReservationKind, Resource, Resources, Value};
+use super::{DISK, GPUS, ReservationKind, Resource, Resources, Scalar, Value};
 use crate::role::Role;
 
 /// Which rule a resource breaks.
@@ -27,7 +27,7 @@ impl Resource {
     /// Checks the rules that hold for every resource, wherever it occurs.
     ///
     /// # Errors
-    /// [`InvalidResource`] when it has no name or no amount, is a fraction of a GPU, mixes kinds of
+    /// [`InvalidResource`] when it has no name or no amount, is a GPU and a part of another, mixes kinds of
     /// value for a well-known name, has disk information without being a disk, a volume that is
     /// unreserved, revocable or without a container path, a shared flag without being a volume, or a stack
     /// of reservations in which a claim does not refine the one below it.
@@ -62,8 +62,13 @@ fn check_value(resource: &Resource) -> Result<(), String> {
         }
         _ => {}
     }
-    let gpu_part = resource.name == GPUS && resource.amount().is_some_and(|n| !n.is_whole());
-    require(!gpu_part, "must be a whole number")
+    //= mesos, differs: tasks can share a GPU, so that a part of one is an amount
+    let one = Scalar::from_whole(1);
+    let torn = resource.amount().is_some_and(|n| n > one && !n.is_whole());
+    require(
+        resource.name != GPUS || !torn,
+        "must be whole, or a part of one GPU, below 1",
+    )
 }
 
 fn check_disk(resource: &Resource) -> Result<(), String> {
@@ -136,7 +141,6 @@ fn check_reservations(resource: &Resource) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::Scalar;
 
     #[test]
     fn what_mesos_takes_is_valid() {
@@ -153,9 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_gpu_is_valid() {
+        Resources::parse("gpus:0.5").unwrap().validate().unwrap();
+    }
+
+    #[test]
     fn what_breaks_a_rule_is_refused_with_the_rule() {
         for (text, rule) in [
-            ("gpus:0.5", "whole number"),
+            ("gpus:1.5", "must be whole, or a part of one GPU"),
             ("cpus:{a}", "must be a number"),
             ("ports:5", "must be ranges"),
             ("\"\":5", "must have a name"),

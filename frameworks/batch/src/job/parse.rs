@@ -11,13 +11,14 @@ use toml::{
 use super::{Group, Job, JobError, check_command, check_count, check_name, spell};
 
 const JOB_KEYS: [&str; 2] = ["name", "group"];
-const GROUP_KEYS: [&str; 11] = [
+const GROUP_KEYS: [&str; 12] = [
     "name",
     "command",
     "count",
     "cpus",
     "mem",
     "disk",
+    "gpus",
     "resources",
     "retries",
     "after",
@@ -135,20 +136,22 @@ fn group(table: &DeTable<'_>, span: Range<usize>) -> Result<Group, Problem> {
     Ok(group)
 }
 
-/// `resources`, or what `cpus`, `mem` and `disk` say; never both.
+/// `resources`, or what `cpus`, `mem`, `disk` and `gpus` say; never both.
 fn resources(table: &DeTable<'_>) -> Result<Resources, Problem> {
     let single = |key| find(table, key).map(|value| amount(key, value)).transpose();
-    let (cpus, mem, disk) = (single("cpus")?, single("mem")?, single("disk")?);
+    let (cpus, mem) = (single("cpus")?, single("mem")?);
+    let (disk, gpus) = (single("disk")?, single("gpus")?);
     let Some(value) = find(table, "resources") else {
         let scalar = |name: &str, amount: Scalar| Resource::scalar(name, amount);
         return Ok(Resources::from_iter([
             scalar("cpus", cpus.unwrap_or(DEFAULT_CPUS)),
             scalar("mem", mem.unwrap_or(DEFAULT_MEM)),
             scalar("disk", disk.unwrap_or(Scalar::ZERO)),
+            scalar("gpus", gpus.unwrap_or(Scalar::ZERO)),
         ]));
     };
-    if cpus.or(mem).or(disk).is_some() {
-        let problem = "resources cannot be given together with cpus, mem or disk";
+    if cpus.or(mem).or(disk).or(gpus).is_some() {
+        let problem = "resources cannot be given together with cpus, mem, disk or gpus";
         return Err(at(value, problem.to_owned()));
     }
     let text = text_of("resources", value)?;
@@ -178,7 +181,7 @@ fn amount(key: &str, value: &Spanned<DeValue<'_>>) -> Result<Scalar, Problem> {
         }
     };
     let amount = Scalar::parse(text).map_err(|error| bad(key, value, error.problem))?;
-    if amount.is_zero() && key != "disk" {
+    if amount.is_zero() && !["disk", "gpus"].contains(&key) {
         return Err(bad(key, value, "must be a number > 0"));
     }
     Ok(amount)

@@ -71,7 +71,7 @@ fn errors_name_line_value_and_what_to_write() {
         (
             "retries = 2",
             "banana = 2",
-            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, resources, retries, after, env, kill_grace"#,
+            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace"#,
         ),
         (
             "name = \"word-count\"",
@@ -196,7 +196,7 @@ fn errors_name_line_value_and_what_to_write() {
         (
             "resources = \"cpus:1;",
             "cpus = 1\nresources = \"cpus:1;",
-            "17: resources cannot be given together with cpus, mem or disk",
+            "17: resources cannot be given together with cpus, mem, disk or gpus",
         ),
         (
             "resources = \"cpus:1;",
@@ -243,7 +243,7 @@ fn errors_of_toml_and_of_resources_keep_their_own_words() {
         ),
         (
             "cpus:1;mem:256",
-            "cpus:1;gpus:0.5",
+            "cpus:1;gpus:1.5",
             "job.toml:16: resources: ",
         ),
     ] {

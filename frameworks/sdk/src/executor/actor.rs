@@ -112,7 +112,7 @@ macro_rules! handle {
 handle! {
     Registered => |state, now, msg, out| state.on_registered(now, msg, out);
     Reconnect => |state, now, msg, out| state.on_reconnect(now, msg, out);
-    Launch => |state, now, msg, out| state.on_launch(now, msg.task, out);
+    Launch => |state, now, msg, out| state.on_launch(now, msg, out);
     Kill => |state, now, msg, out| state.on_kill(now, &msg, out);
     Acknowledged => |state, _now, msg, out| state.on_acknowledged(&msg, out);
     Shutdown => |state, now, _msg, out| state.on_shutdown(now, out);

@@ -16,7 +16,7 @@ use tepui_protocol::{
     Source, TaskId, TaskInfo, TaskStatus, Timestamp,
     messages::{
         environment::ExecutorPlace,
-        executor::{Acknowledged, Kill, Reconnect, Register, Registered, Update},
+        executor::{Acknowledged, Kill, Launch, Reconnect, Register, Registered, Update},
     },
 };
 use tepui_runtime::AnyPid;
@@ -153,11 +153,15 @@ impl State {
         });
     }
 
-    pub(super) fn on_launch(&mut self, now: Timestamp, task: TaskInfo, out: &mut Vec<Effect>) {
+    pub(super) fn on_launch(&mut self, now: Timestamp, msg: Launch, out: &mut Vec<Effect>) {
+        let Launch { task, gpus } = msg;
         let known = self.tasks.contains_key(&task.id) || self.is_open(&task.id);
         if !known && !self.leaving {
             self.tasks.insert(task.id.clone(), task.clone());
-            self.call(now, out, |executor, work| executor.launch(work, task));
+            self.call(now, out, |executor, work| {
+                work.gpus = gpus;
+                executor.launch(work, task);
+            });
         }
     }
 

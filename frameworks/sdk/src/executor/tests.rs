@@ -55,7 +55,9 @@ impl Executor for Recorder {
         self.note("disconnected");
     }
     fn launch(&mut self, work: &mut Work, task: TaskInfo) {
-        self.note(format!("launch {}", task.id));
+        let uuids: Vec<&str> = work.gpus().iter().map(|gpu| gpu.uuid.as_str()).collect();
+        let words = [&["launch", task.id.as_str()], &uuids[..]].concat();
+        self.note(words.join(" "));
         work.update(&task.id, TaskState::Running);
     }
     fn kill(&mut self, work: &mut Work, task: &TaskId, policy: KillPolicy) {
@@ -178,7 +180,13 @@ impl Bench {
         let resources = "cpus:1".parse().unwrap();
         let agent = "a".parse().unwrap();
         let task = TaskInfo::command(id(task), agent, resources, command);
-        self.tell(Launch { task }).await;
+        let share = |uuid: &str| GpuShare {
+            uuid: uuid.to_owned(),
+            milli: 500,
+        };
+        let gpus = task.name.strip_prefix("on-").map(share);
+        let gpus = gpus.into_iter().collect();
+        self.tell(Launch { task, gpus }).await;
     }
 
     fn updates(&self) -> Vec<String> {
@@ -199,7 +207,16 @@ fn tasks_are_launched_once_reported_and_killed() {
         bench.launch("t1").await;
         bench.launch("t2").await;
         assert_eq!(bench.executor.heard(), ["launch t1", "launch t2"]);
-        assert_eq!(bench.updates(), ["t1 TASK_RUNNING", "t2 TASK_RUNNING"]);
+        bench.launch("on-GPU-a").await;
+        assert_eq!(bench.executor.heard(), ["launch on-GPU-a GPU-a"]);
+        assert_eq!(
+            bench.updates(),
+            [
+                "t1 TASK_RUNNING",
+                "t2 TASK_RUNNING",
+                "on-GPU-a TASK_RUNNING"
+            ]
+        );
         bench.executor.report("t1", TaskState::Finished);
         bench.executor.report("t1", TaskState::Failed);
         let grace_period = 7 * SECOND;

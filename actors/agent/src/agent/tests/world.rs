@@ -2,7 +2,7 @@
 //! links, crashes of the agent, of executors, of processes; then calm, and everything must be in
 //! order.
 //!
-//! Checked throughout: AG-1 to AG-6; a task has one terminal update; when the master hears of a
+//! Checked throughout: AG-1 to AG-7; a task has one terminal update; when the master hears of a
 //! task's end, no process of it runs. Checked at the end: every task that the master gave out has
 //! ended, nothing runs, nothing is kept. A failing seed is named; `SEED=<n> cargo test -p tepui-agent
 //! world` runs it alone.

@@ -92,9 +92,11 @@ impl World {
         }
         let name = format!("t{}", self.master.tasks.len());
         let own = self.one_in(3).then(|| custom(&name).executor).flatten();
+        let resources = ["cpus:1", "gpus:0.4", "gpus:1"][self.master.tasks.len() % 3];
         // Executors of both kinds are the same here, and want a command.
         let task = TaskInfo {
             executor: own,
+            resources: resources.parse().unwrap(),
             ..task(&name)
         };
         self.master.tasks.insert(tid(&name), None);
