@@ -13,12 +13,13 @@ use std::{
 };
 
 use tepui_protocol::{
-    AgentId, AgentInfo, Capability, FrameworkId, FrameworkInfo, Quantities, Resources, Role,
+    AgentId, AgentInfo, Capability, FrameworkId, FrameworkInfo, Quantities, Quota, Resources, Role,
     Timestamp,
 };
 
 use crate::{
     minimum::Minimum,
+    quota::QuotaError,
     share::{Share, Weight},
 };
 
@@ -81,6 +82,11 @@ pub struct RoleView {
     pub frameworks: BTreeSet<FrameworkId>,
     /// What frameworks in the role and those below it hold, offered or used.
     pub allocated: Quantities,
+    /// What it and those below it are guaranteed and limited to.
+    pub quota: Quota,
+    /// What counts against a quota: reserved to the role and those below it, or held there unreserved and
+    /// for good. Empty for a role without a quota.
+    pub consumed: Quantities,
 }
 
 /// A framework as people and metrics see it.
@@ -205,6 +211,14 @@ pub trait Allocator: Send + fmt::Debug {
     /// Sets the weights of these roles; others keep theirs.
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>);
 
+    /// Sets what a role and those below it are guaranteed and limited to (see [`crate::quota`]); the default
+    /// takes the quota away. The next run goes by it, but none is due for it. With `force`, guarantees
+    /// may be above what the cluster has, and limits below what is consumed.
+    ///
+    /// # Errors
+    /// [`QuotaError`] when it does not go together with the other quotas or the cluster. Nothing was changed.
+    fn set_quota(&mut self, role: &Role, quota: Quota, force: bool) -> Result<(), QuotaError>;
+
     /// Offers only agents on these hosts; none for all agents.
     fn set_whitelist(&mut self, hostnames: Option<BTreeSet<String>>);
 
@@ -226,7 +240,7 @@ pub trait Allocator: Send + fmt::Debug {
     /// When [`Allocator::expire_filters`] next has something to do without a tick before.
     fn next_deadline(&self, now: Timestamp) -> Option<Timestamp>;
 
-    /// The roles with frameworks or a weight, and those above them.
+    /// The roles with frameworks, a weight or a quota, and those above them.
     fn roles(&self) -> BTreeMap<Role, RoleView>;
 
     /// The frameworks.

@@ -4,7 +4,7 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | a run | `hierarchical/run.rs` |
+//! | a run | `hierarchical/run.rs`, `hierarchical/quota.rs` |
 //! | an agent's ledger | `hierarchical/agents.rs` |
 //! | a framework's terms | `hierarchical/frameworks.rs` |
 //! | sorters of roles and of frameworks in them | `hierarchical/roles.rs` |
@@ -17,6 +17,7 @@ mod agents;
 mod filters;
 mod frameworks;
 mod options;
+mod quota;
 mod roles;
 mod run;
 
@@ -26,7 +27,7 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
-use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resources, Role, Timestamp};
+use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Quota, Resources, Role, Timestamp};
 
 pub(crate) use self::frameworks::Framework;
 pub use self::options::{AgentOrder, GpuAgents, Options};
@@ -36,6 +37,7 @@ use crate::{
         AgentView, Allocation, Allocator, Counters, FrameworkTerms, FrameworkView, NotHeld,
         RoleView,
     },
+    quota::{QuotaError, Quotas},
     share::Weight,
     sorter::{DrfSorter, Sorter},
 };
@@ -62,6 +64,7 @@ pub struct Hierarchical<R, F> {
     frameworks: BTreeMap<FrameworkId, Framework>,
     roles: Roles<R, F>,
     filters: Filters,
+    quotas: Quotas,
     whitelist: Option<BTreeSet<String>>,
     due: Due,
     runs: u64,
@@ -80,6 +83,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
             frameworks: BTreeMap::new(),
             roles: Roles::new(options.fair_share_excluded.clone()),
             filters: Filters::new(options.allocation_interval),
+            quotas: Quotas::new(),
             whitelist: None,
             due: Due::Nothing,
             runs: 0,
@@ -336,6 +340,10 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         }
     }
 
+    fn set_quota(&mut self, role: &Role, quota: Quota, force: bool) -> Result<(), QuotaError> {
+        self.change_quota(role, quota, force)
+    }
+
     fn set_whitelist(&mut self, hostnames: Option<BTreeSet<String>>) {
         self.whitelist = hostnames;
     }
@@ -378,7 +386,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
     }
 
     fn roles(&self) -> BTreeMap<Role, RoleView> {
-        self.roles.views()
+        self.role_views()
     }
 
     fn frameworks(&self) -> BTreeMap<FrameworkId, FrameworkView> {

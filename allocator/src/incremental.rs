@@ -15,7 +15,8 @@
 //! | the reaction to each call | here |
 //! | agents and what the shares know of them | `incremental/cluster.rs`, `incremental/agents.rs` |
 //! | frameworks and their seats | `incremental/frameworks.rs` |
-//! | a run | `incremental/run.rs` |
+//! | a run | `incremental/run.rs`; while a role has a quota, `incremental/stages.rs` |
+//! | what quota counts | `incremental/quota.rs` |
 //! | the tree of roles | `incremental/roles.rs`, `incremental/labels.rs` |
 //! | refusals | `incremental/filters.rs` |
 //! | scalars as arrays | `incremental/names.rs` |
@@ -29,8 +30,10 @@ mod filters;
 mod frameworks;
 mod labels;
 mod names;
+mod quota;
 mod roles;
 mod run;
+mod stages;
 mod views;
 
 use std::{
@@ -39,11 +42,11 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
-use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resources, Role, Timestamp};
+use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Quota, Resources, Role, Timestamp};
 
 use self::{
     cluster::Agents, filters::Filters, frameworks::Members, names::Amounts, names::LANES,
-    names::Names, roles::Roles,
+    names::Names, quota::QuotaBook, roles::Roles,
 };
 use crate::{
     allocator::{
@@ -51,6 +54,7 @@ use crate::{
         RoleView,
     },
     hierarchical::{AgentOrder, Options},
+    quota::QuotaError,
     share::Weight,
 };
 
@@ -76,6 +80,7 @@ pub struct IncrementalDrf {
     members: Members,
     roles: Roles,
     filters: Filters,
+    quota: QuotaBook,
     whitelist: Option<BTreeSet<String>>,
     due: Due,
     runs: u64,
@@ -97,6 +102,7 @@ impl IncrementalDrf {
             members: Members::new(),
             roles: Roles::new(),
             filters: Filters::new(options.allocation_interval),
+            quota: QuotaBook::default(),
             whitelist: None,
             due: Due::Nothing,
             runs: 0,
@@ -143,6 +149,7 @@ impl Allocator for IncrementalDrf {
             return;
         };
         for agent in self.agents.numbers() {
+            self.quota.forget_holder(self.agents.get(agent), id);
             self.agents.change(agent, |agent| agent.give_back_all(id));
         }
         for &seat in member.seats.values() {
@@ -265,6 +272,10 @@ impl Allocator for IncrementalDrf {
         for (role, weight) in weights {
             self.roles.set_weight(role, *weight);
         }
+    }
+
+    fn set_quota(&mut self, role: &Role, quota: Quota, force: bool) -> Result<(), QuotaError> {
+        self.change_quota(role, quota, force)
     }
 
     fn set_whitelist(&mut self, hostnames: Option<BTreeSet<String>>) {

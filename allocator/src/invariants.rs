@@ -8,8 +8,14 @@
 //! | AL-4 | a framework holds what the agents say |
 //! | AL-5 | only frameworks that take offers in the role get some |
 //! | AL-6 | a share is the largest held fraction of the cluster, over the weight |
+//! | AL-7 | nobody is given more than the limits of the role and those above it leave |
+//! | AL-8 | what guarantees lack stays free as far as it was free, unless it is given for them |
+//! | AL-9 | a role with a quota consumes what is reserved to it or held there unreserved |
 //!
-//! AL-1 and AL-5 are about a run ([`check_run`]), the others about a state ([`check`]).
+//! AL-1, AL-5, AL-7 and AL-8 are about a run ([`check_run`]), the others about a state ([`check`]). Those about
+//! quota are in `invariants/quota.rs`.
+
+mod quota;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -75,7 +81,7 @@ impl State {
     }
 }
 
-/// Checks AL-2, AL-3, AL-4 and AL-6; resources named in `excluded` do not count for shares. Costs a
+/// Checks AL-2, AL-3, AL-4, AL-6 and AL-9; resources named in `excluded` do not count for shares. Costs a
 /// walk over all that is held.
 ///
 /// # Errors
@@ -87,10 +93,11 @@ pub fn check(allocator: &dyn Allocator, excluded: &BTreeSet<String>) -> Result<(
     }
     roles_hold_what_frameworks_hold(&state)?;
     frameworks_hold_what_agents_say(&state)?;
+    quota::consumption_is_what_is_reserved_or_held(&state)?;
     shares_follow_holdings(&state, excluded)
 }
 
-/// Checks AL-1 and AL-5 of the allocations of one run that began in the state `before`.
+/// Checks AL-1, AL-5, AL-7 and AL-8 of the allocations of one run that began in the state `before`.
 ///
 /// # Errors
 /// The first [`Violation`].
@@ -101,7 +108,8 @@ pub fn check_run(before: &State, allocations: &[Allocation]) -> Result<(), Viola
         offered_is_available(&mut free, allocation)?;
         framework_takes_offers(before, allocation)?;
     }
-    Ok(())
+    quota::limits_hold(before, allocations)?;
+    quota::headroom_is_left(before, allocations)
 }
 
 fn offered_is_available(

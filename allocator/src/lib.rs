@@ -21,6 +21,8 @@
 //! 4. What was offered counts for the shares at once, so that the next agent goes to the next in
 //!    order.
 //!
+//! Where a role has a *quota*, a stage for guarantees goes before, and agents are divided: see [`quota`].
+//!
 //! # Where to read
 //! | question | file |
 //! |---|---|
@@ -28,6 +30,7 @@
 //! | what does each call do? | `hierarchical.rs`, then `hierarchical/run.rs`: the readable version |
 //! | what does the master use? | `incremental.rs`: the same rules, fast |
 //! | who is next? | `sorter.rs`, then `sorter/drf.rs` |
+//! | what do guarantees and limits do? | `quota.rs` |
 //! | what must always hold? | `invariants.rs` |
 //! | who is next, without sorting? | `order.rs`, then `order/share_tree.rs` |
 //! | tasks of known size on many agents, fast | `engine.rs` |
@@ -68,6 +71,7 @@ pub mod incremental;
 pub mod invariants;
 pub mod minimum;
 pub mod order;
+pub mod quota;
 pub mod share;
 pub mod shared;
 #[cfg(feature = "solve")]
@@ -80,5 +84,6 @@ pub use allocator::{
 pub use hierarchical::{AgentOrder, GpuAgents, Hierarchical, HierarchicalDrf, Options};
 pub use incremental::IncrementalDrf;
 pub use minimum::Minimum;
+pub use quota::{QuotaError, Quotas};
 pub use share::{Share, Weight};
 pub use sorter::{DrfSorter, Sorter};

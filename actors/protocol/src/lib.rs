@@ -11,6 +11,7 @@ pub mod id;
 #[cfg(feature = "messages")]
 pub mod messages;
 pub mod offer;
+pub mod quota;
 pub mod resources;
 pub mod role;
 pub mod task;
@@ -21,7 +22,8 @@ pub use agent::AgentInfo;
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{AgentId, ExecutorId, FrameworkId, MasterId, OfferId, TaskId};
 pub use offer::{Filters, Offer, Operation};
-pub use resources::{Quantities, Resource, Resources, Scalar};
+pub use quota::Quota;
+pub use resources::{Limits, Quantities, Resource, Resources, Scalar};
 pub use role::Role;
 pub use task::{
     CommandInfo, ExecutorInfo, KillPolicy, Reason, Source, TaskInfo, TaskState, TaskStatus,

@@ -10,6 +10,7 @@
 //! | [`Resource`]: one entry, its identity | `resource.rs` |
 //! | [`Scalar`], [`Ranges`]: kinds of amounts | `scalar.rs`, `ranges.rs` |
 //! | [`Quantities`]: amounts without identity | `quantities.rs` |
+//! | [`Limits`]: bounds of amounts, where zero is one too | `limits.rs` |
 //! | selections, roles, reservations | `select.rs` |
 //! | [`Resources::find`] | `find.rs` |
 //! | [`Resources::validate`] | `validate.rs` |
@@ -28,6 +29,7 @@
 
 mod find;
 mod json;
+pub mod limits;
 pub mod quantities;
 mod ranges;
 mod resource;
@@ -50,6 +52,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use json::JsonError;
+pub use limits::Limits;
 pub use quantities::Quantities;
 pub use ranges::Ranges;
 pub use resource::{DiskInfo, DiskSource, Reservation, ReservationKind, Resource, Value};

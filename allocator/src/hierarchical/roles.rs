@@ -153,11 +153,16 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Roles<R, F> {
         )
     }
 
-    pub(super) fn views(&self) -> BTreeMap<Role, RoleView> {
+    /// The roles with frameworks or a weight, `more`, and those above them.
+    pub(super) fn views<'a>(
+        &'a self,
+        more: impl Iterator<Item = &'a Role>,
+    ) -> BTreeMap<Role, RoleView> {
         let shown: BTreeSet<Role> = self
             .frameworks
             .keys()
             .chain(self.weights.keys())
+            .chain(more)
             .flat_map(|role| std::iter::once(role.clone()).chain(role.ancestors()))
             .collect();
         shown
@@ -172,6 +177,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Roles<R, F> {
             dominant_share: self.sorter.share(role.as_str()),
             frameworks: self.members.get(role).cloned().unwrap_or_default(),
             allocated: self.sorter.held(role.as_str()),
+            ..RoleView::default()
         }
     }
 }

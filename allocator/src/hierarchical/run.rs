@@ -6,10 +6,12 @@
 //!      for each framework of the role, the smallest share first:
 //!        offer all that is free, usable and understood, unless it is below the minimum or refused
 //! ```
-//! Shares move with every allocation. This is the fair-share stage; a stage that serves guarantees
-//! would go before it, over the same candidates.
+//! Shares move with every allocation. This is all there is to it while no role has a quota; else see
+//! `quota.rs`.
 //!
 //= mesos, allocator: second stage of an allocation run
+
+use std::borrow::Cow;
 
 use rand::seq::SliceRandom;
 use tepui_protocol::{AgentId, FrameworkId, Resources, Role};
@@ -25,14 +27,21 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
             .into_iter()
             .filter(|id| self.is_offerable(id))
             .collect();
-        if let Some(rng) = &mut self.shuffle {
-            candidates.shuffle(rng);
+        self.shuffle(&mut candidates);
+        if !self.quotas.is_empty() {
+            return self.run_with_quota(candidates);
         }
         let mut allocations = Vec::new();
         for agent in &candidates {
             self.share_out(agent, &mut allocations);
         }
         allocations
+    }
+
+    pub(super) fn shuffle(&mut self, candidates: &mut [AgentId]) {
+        if let Some(rng) = &mut self.shuffle {
+            candidates.shuffle(rng);
+        }
     }
 
     fn is_offerable(&self, id: &AgentId) -> bool {
@@ -87,26 +96,43 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
         if free.is_empty() {
             return None;
         }
-        let only_for_gpus =
-            self.options.gpu_agents == GpuAgents::ForGpuFrameworks && self.agents[agent].has_gpus();
-        let refusals = self.filters.on(agent, role);
         let takes = |id: &FrameworkId| {
-            let framework = self.frameworks.get(id)?;
-            if only_for_gpus && !framework.takes_gpu_agents() {
-                return None;
-            }
-            let offered = framework.understood(free);
-            let worth = framework.minimum(role, &self.options.min_allocatable);
-            let wanted =
-                !offered.is_empty() && worth.is_met_by(&offered) && !refusals.block(id, &offered);
+            let offered = self.understood(id, agent, free)?;
+            let wanted = self.wants(id, role, agent, &offered);
             wanted.then(|| offered.into_owned())
         };
         let mut taking = frameworks.iter().enumerate();
         taking.find_map(|(at, id)| takes(id).map(|offered| (at, offered)))
     }
 
+    /// What a framework understands of what is free on an agent, unless it takes no such agents.
+    pub(super) fn understood<'a>(
+        &self,
+        id: &FrameworkId,
+        agent: &AgentId,
+        free: &'a Resources,
+    ) -> Option<Cow<'a, Resources>> {
+        let framework = self.frameworks.get(id)?;
+        let only_for_gpus =
+            self.options.gpu_agents == GpuAgents::ForGpuFrameworks && self.agents[agent].has_gpus();
+        (!only_for_gpus || framework.takes_gpu_agents()).then(|| framework.understood(free))
+    }
+
+    /// Whether a framework is to be offered this: it is worth it, and was not refused.
+    pub(super) fn wants(
+        &self,
+        id: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        offered: &Resources,
+    ) -> bool {
+        let worth = self.frameworks[id].minimum(role, &self.options.min_allocatable);
+        let refusals = self.filters.on(agent, role);
+        !offered.is_empty() && worth.is_met_by(offered) && !refusals.block(id, offered)
+    }
+
     /// Books an allocation.
-    fn give(
+    pub(super) fn give(
         &mut self,
         framework: &FrameworkId,
         role: &Role,

@@ -74,6 +74,10 @@ impl Agent {
         agent
     }
 
+    pub(super) fn total(&self) -> &Resources {
+        &self.total
+    }
+
     pub(super) fn available(&self) -> &Resources {
         &self.available
     }

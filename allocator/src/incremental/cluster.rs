@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resources};
 
 use super::{Due, IncrementalDrf, agents::Agent};
-use crate::allocator::AgentView;
+use crate::{
+    allocator::AgentView,
+    quota::{self, Amounts, Lanes},
+};
 
 /// All agents. Numbers are used again.
 #[derive(Clone, Debug)]
@@ -15,6 +18,28 @@ pub(super) struct Agents {
     numbers: BTreeMap<AgentId, u32>,
     /// Those with something to offer, in no telling order.
     open: Vec<u32>,
+    /// While some role has a quota.
+    meter: Option<Meter>,
+}
+
+/// What all active agents have free, as far as quota counts it.
+#[derive(Clone, Debug)]
+struct Meter {
+    lanes: Lanes,
+    free: Amounts,
+}
+
+impl Meter {
+    fn read(&self, agent: &Agent) -> Amounts {
+        match agent.active {
+            true => self.lanes.counted(agent.available()),
+            false => Amounts::default(),
+        }
+    }
+
+    fn turn(&mut self, before: &Amounts, after: &Amounts) {
+        self.free = quota::plus(&quota::minus(&self.free, before), after);
+    }
 }
 
 impl Agents {
@@ -24,6 +49,7 @@ impl Agents {
             vacant: Vec::new(),
             numbers: BTreeMap::new(),
             open: Vec::new(),
+            meter: None,
         }
     }
 
@@ -33,6 +59,10 @@ impl Agents {
             u32::try_from(self.all.len() - 1).expect("fewer than 2^32 agents")
         });
         self.numbers.insert(agent.id.clone(), number);
+        if let Some(meter) = &mut self.meter {
+            let more = meter.read(&agent);
+            meter.turn(&Amounts::default(), &more);
+        }
         self.all[number as usize] = Some(agent);
         self.change(number, |_| ());
         number
@@ -78,7 +108,12 @@ impl Agents {
     pub(super) fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut Agent) -> T) -> T {
         let agent = self.all[number as usize].as_mut();
         let agent = agent.expect("agents that are named are there");
+        let before = self.meter.as_ref().map(|meter| meter.read(agent));
         let answer = change(agent);
+        if let (Some(meter), Some(before)) = (&mut self.meter, before) {
+            let after = meter.read(agent);
+            meter.turn(&before, &after);
+        }
         match (agent.open_at, agent.is_open()) {
             (None, true) => {
                 agent.open_at = u32::try_from(self.open.len()).ok();
@@ -94,6 +129,31 @@ impl Agents {
             _ => {}
         }
         answer
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Agent> {
+        self.all.iter().flatten()
+    }
+
+    /// From now on counts what is free, in these lanes; or no longer.
+    pub(super) fn meter(&mut self, lanes: Option<Lanes>) {
+        self.meter = lanes.map(|lanes| {
+            let free = Amounts::default();
+            let mut meter = Meter { lanes, free };
+            for agent in self.all.iter().flatten() {
+                let more = meter.read(agent);
+                meter.turn(&Amounts::default(), &more);
+            }
+            meter
+        });
+    }
+
+    /// What is free, while it is counted.
+    pub(super) fn free(&self) -> Amounts {
+        self.meter
+            .as_ref()
+            .map(|meter| meter.free)
+            .unwrap_or_default()
     }
 
     pub(super) fn views(&self) -> BTreeMap<AgentId, AgentView> {
@@ -116,8 +176,10 @@ impl IncrementalDrf {
             *sum += more;
         }
         self.resized = true;
+        self.quota.resize(&Resources::new(), &total);
         self.agents.add(Agent::new(id, info, total, amounts, used));
         for (framework, resources) in used {
+            self.quota.hold(resources);
             if let Some(framework) = self.members.number(framework) {
                 self.book(framework, resources);
             }
@@ -132,6 +194,7 @@ impl IncrementalDrf {
             *sum = *sum - less + more;
         }
         self.resized |= before != amounts;
+        self.quota.resize(self.agents.get(number).total(), &total);
         let update = |agent: &mut Agent| agent.update(info, total, amounts);
         if self.agents.change(number, update) {
             self.filters.clear_agent(number);
@@ -143,7 +206,9 @@ impl IncrementalDrf {
         let Some(agent) = self.agents.remove(number) else {
             return;
         };
+        self.quota.resize(agent.total(), &Resources::new());
         for held in agent.used() {
+            self.quota.release_of(held.role.as_ref(), &held.resources);
             if let Some(framework) = self.members.number(&held.framework) {
                 self.release(framework, &held.allocated());
             }

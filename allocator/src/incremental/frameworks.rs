@@ -108,6 +108,7 @@ impl IncrementalDrf {
             {
                 self.agents
                     .change(agent, |agent| agent.take(&id, resources));
+                self.quota.hold(resources);
             }
             let held = self.agents.get(agent).held_by(&id);
             if !held.is_empty() {
@@ -198,6 +199,7 @@ impl IncrementalDrf {
     ) -> Result<(), Resources> {
         self.agents
             .change(agent, |agent| agent.give_back(id, resources))?;
+        self.quota.release(resources);
         if let Some(framework) = framework {
             self.release(framework, resources);
         }

@@ -18,7 +18,7 @@ use super::{
     names::{Amounts, LANES},
 };
 use crate::{
-    order::{NodeId, Rule, ShareTree},
+    order::{Key, NodeId, Rule, ShareTree},
     share::Weight,
 };
 
@@ -210,6 +210,48 @@ impl Roles {
     /// All seats.
     pub(super) fn seats(&self) -> impl Iterator<Item = &Seat> {
         self.seats.iter().flatten()
+    }
+
+    /// A place in the order of roles: the ranks from the top down to the node.
+    pub(super) fn path(&self, node: NodeId) -> Vec<Key> {
+        let mut path = Vec::new();
+        let mut at = node;
+        while at != NodeId::ROOT {
+            path.push(self.tree.rank(at));
+            at = self.tree.parent(at);
+        }
+        path.reverse();
+        path
+    }
+
+    /// The groups of active seats in a role (by its path) and below it, with the role of each.
+    pub(super) fn groups(&self, path: &str) -> Vec<(NodeId, &Role)> {
+        let mut components = path.split('/');
+        let top = components.try_fold(NodeId::ROOT, |node, name| self.child(node, name));
+        let mut groups = Vec::new();
+        let mut ahead: Vec<NodeId> = top.into_iter().collect();
+        while let Some(node) = ahead.pop().filter(|node| self.tree.is_live(*node)) {
+            let children = &self.places[node.index()].children;
+            for &child in children.values().filter(|child| self.tree.is_live(**child)) {
+                match self.places[child.index()].seat {
+                    Some(seat) => {
+                        groups.push((node, &self.get(seat).role));
+                        break;
+                    }
+                    None => ahead.push(child),
+                }
+            }
+        }
+        groups
+    }
+
+    /// The active seats of a group in the order in which they are served.
+    pub(super) fn seats_of(&self, group: NodeId) -> impl Iterator<Item = (u32, &Seat)> {
+        let leaves = self.tree.in_order(group);
+        leaves.filter_map(|leaf| {
+            let number = self.places[leaf.index()].seat?;
+            Some((number, self.get(number)))
+        })
     }
 
     /// Asks the active seats in the order in which they are served, until one answers.

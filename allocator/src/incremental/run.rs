@@ -30,17 +30,24 @@ impl IncrementalDrf {
             self.roles.set_total(&self.names.fair(&self.total));
         }
         candidates.retain(|&number| self.is_offerable(number));
-        match &mut self.shuffle {
-            Some(rng) => candidates.shuffle(rng),
-            None => {
-                candidates.sort_by(|&a, &b| self.agents.get(a).id.cmp(&self.agents.get(b).id));
-            }
+        self.shuffle(&mut candidates);
+        if self.quota.is_set() {
+            return self.run_with_quota(candidates);
         }
         let mut allocations = Vec::new();
         for agent in candidates {
             self.share_out(agent, &mut allocations);
         }
         allocations
+    }
+
+    pub(super) fn shuffle(&mut self, candidates: &mut [u32]) {
+        match &mut self.shuffle {
+            Some(rng) => candidates.shuffle(rng),
+            None => {
+                candidates.sort_by(|&a, &b| self.agents.get(a).id.cmp(&self.agents.get(b).id));
+            }
+        }
     }
 
     fn is_offerable(&self, number: u32) -> bool {

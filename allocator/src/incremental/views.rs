@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tepui_protocol::{FrameworkId, Role};
+use tepui_protocol::{FrameworkId, Quantities, Role};
 
 use super::{IncrementalDrf, names::Amounts};
 use crate::{
@@ -18,13 +18,16 @@ impl IncrementalDrf {
             members.entry(&seat.role).or_default().insert(id);
         }
         let shown = members.keys().copied().chain(self.roles.weights().keys());
+        let shown = shown.chain(self.quota.all().keys());
         let shown: BTreeSet<Role> = shown
             .flat_map(|role| std::iter::once(role.clone()).chain(role.ancestors()))
             .collect();
         let fair = self.names.fair(&self.total);
+        let mut consumed = self.consumed(self.quota.all().keys());
         let view = |role: Role| {
             let frameworks = members.get(&role).cloned().unwrap_or_default();
-            let view = self.role_view(&role, frameworks, &fair);
+            let mut view = self.role_view(&role, frameworks, &fair);
+            view.consumed = consumed.remove(&role).unwrap_or_default();
             (role, view)
         };
         shown.into_iter().map(view).collect()
@@ -43,6 +46,8 @@ impl IncrementalDrf {
             dominant_share: share(&held, fair, weight),
             frameworks,
             allocated: self.names.quantities(&held),
+            quota: self.quota.all().get(role).cloned().unwrap_or_default(),
+            consumed: Quantities::new(),
         }
     }
 

@@ -380,7 +380,8 @@ impl<const L: usize> ShareTree<L> {
         }
     }
 
-    fn rank(&self, id: NodeId) -> Key {
+    /// By what a node is ordered among its siblings.
+    pub(crate) fn rank(&self, id: NodeId) -> Key {
         let node = &self.nodes[id.index()];
         let label = node.label;
         let (share, count) = match self.rule {

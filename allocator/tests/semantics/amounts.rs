@@ -6,16 +6,20 @@ use tepui_protocol::Resources;
 /// The sum of all `words`.
 pub(crate) fn resources<'a>(words: impl IntoIterator<Item = &'a str>) -> Resources {
     let one = |word: &str| {
-        let text = match word.split_once('/') {
-            Some((cpus, mem)) if word.starts_with(|c: char| c.is_ascii_digit()) => {
-                format!("cpus:{cpus};mem:{mem}")
-            }
-            _ => word.to_owned(),
-        };
-        Resources::parse(&text).unwrap_or_else(|error| panic!("{word}: {error}"))
+        Resources::parse(&items(word)).unwrap_or_else(|error| panic!("{word}: {error}"))
     };
     words
         .into_iter()
         .map(one)
         .fold(Resources::new(), |sum, more| sum + &more)
+}
+
+/// A word in the text form of resources.
+pub(crate) fn items(word: &str) -> String {
+    match word.split_once('/') {
+        Some((cpus, mem)) if word.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("cpus:{cpus};mem:{mem}")
+        }
+        _ => word.to_owned(),
+    }
 }

@@ -1,5 +1,8 @@
 //! Random clusters: nothing is over-allocated, everything is conserved, refusals are respected, what
-//! somebody would take is not left lying, and equal input gives equal output.
+//! somebody would take is not left lying, quotas are kept, and equal input gives equal output.
+
+#[path = "quota_properties.rs"]
+mod quotas;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,12 +22,13 @@ use crate::{
 };
 
 const ROLES: [&str; 5] = ["a", "a/x", "a/y", "b", "*"];
-const TOTALS: [&str; 5] = [
+const TOTALS: [&str; 6] = [
     "cpus:4;mem:4096",
     "cpus:0.005;mem:16;disk:10",
     "cpus:2;mem:512;ports:[1-10]",
     "cpus:1;mem:100;cpus(a):2;mem(b):64",
     "cpus:8;mem:1000;cpus{REV}:3;gpus:1",
+    "cpus:3;mem:300;disk:8;disk[MOUNT:/mnt]:6",
 ];
 
 #[derive(Clone, Debug)]
@@ -41,6 +45,7 @@ pub(crate) enum Event {
     Suppress(u8, Vec<usize>),
     Revive(u8, Vec<usize>),
     Weigh(usize, u64),
+    SetQuota(usize, usize),
     Whitelist(Option<Vec<u8>>),
     /// Gives back a held thing, whole or half of its cpus, with a filter of so many seconds.
     GiveBack {
@@ -74,6 +79,7 @@ pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (id.clone(), some.clone()).prop_map(|(f, r)| Event::Suppress(f, r)),
         1 => (id.clone(), some).prop_map(|(f, r)| Event::Revive(f, r)),
         1 => (0..ROLES.len(), 1..5_u64).prop_map(|(r, w)| Event::Weigh(r, w * 700)),
+        2 => (0..ROLES.len(), 0..quotas::COUNT).prop_map(|(r, q)| Event::SetQuota(r, q)),
         1 => prop::option::of(prop::collection::vec(id, 0..4)).prop_map(Event::Whitelist),
         8 => (any::<prop::sample::Index>(), any::<bool>(), prop::option::of(0..5_u64)).prop_map(
             |(which, half, seconds)| Event::GiveBack { which: which.index(64), half, seconds }
@@ -194,6 +200,12 @@ impl World {
                 let weight = Weight::from_milli(*milli).unwrap();
                 self.allocator
                     .update_weights(&BTreeMap::from([(role(ROLES[*r]), weight)]));
+            }
+            Event::SetQuota(r, q) => {
+                let quota = quotas::some(*q);
+                let before = self.allocator.roles();
+                let answer = self.allocator.set_quota(&role(ROLES[*r]), quota, true);
+                assert!(answer.is_ok() || self.allocator.roles() == before);
             }
             Event::Whitelist(named) => {
                 let hosts = |named: &Vec<u8>| named.iter().map(|n| agent_of(*n).into()).collect();
@@ -321,7 +333,10 @@ impl World {
             self.assert_agent_is_offered(&before, &allocation.agent);
         }
         if matches!(event, Event::Tick) {
-            self.assert_nothing_wanted_is_left();
+            match self.has_quotas() {
+                false => self.assert_nothing_wanted_is_left(),
+                true => self.assert_guarantees_are_served(),
+            }
             self.refusals
                 .iter_mut()
                 .for_each(|refusal| refusal.ticks_seen += 1);

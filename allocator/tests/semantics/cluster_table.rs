@@ -5,7 +5,7 @@
 //! | event | meaning |
 //! |---|---|
 //! | `framework f role1 role2 ...` | a new framework; see below for what else may follow |
-//! | `agent a 2/1024 ...` | a new agent with these resources (notation: `amounts.rs`), on host `a` |
+//! | `agent a 2/1024 ... [use f@role=1/512,.. ...]` | a new agent, or another in its place, with these resources (notation: `amounts.rs`), on host `a`; of which these are held |
 //! | `attributes a k=v` | the agent registers again with this attribute |
 //! | `resize a 4/2048 ...` | the agent has this instead |
 //! | `remove f`, `remove a` | a framework or agent is gone |
@@ -14,6 +14,8 @@
 //! | `decline f a [role] [SECONDS s]` | gives back all it holds there (in the role), with a filter |
 //! | `return f a role 1/512 ...` | gives back a part, without a filter |
 //! | `weight role 2` | |
+//! | `guarantee role 2/1024 ...`, `limit role 1/0 ...`, `quota role 2/1024 ...` | forced; `quota` sets both; other bounds stay |
+//! | `unquota role` | takes the quota away |
 //! | `whitelist a b ...` | |
 //! | `tick`, `wait SECONDS` | one interval later, the periodic run; only time passes |
 //! | `filters role 1`, `share role 0.5` | assert the role's active filters or dominant share |
@@ -35,7 +37,10 @@ use tepui_allocator::{
 };
 use tepui_protocol::{AgentId, AgentInfo, Capability, FrameworkId, Resources, Role, Timestamp};
 
-use crate::{amounts::resources, subject::Subject};
+use crate::{
+    amounts::{items, resources},
+    subject::Subject,
+};
 
 /// An allocator with its clock, checked against the invariants at every step.
 pub(crate) struct Cluster {
@@ -72,6 +77,16 @@ pub(crate) fn info(host: &str) -> AgentInfo {
         resources: Resources::new(),
         attributes: BTreeMap::new(),
     }
+}
+
+/// `f@role=1/512,..`: what a framework holds in a role.
+fn held(word: &str) -> (FrameworkId, Resources) {
+    let (who, what) = word.split_once('=').unwrap();
+    let (name, in_role) = who.split_once('@').unwrap();
+    (
+        framework(name),
+        resources(what.split(',')).allocate(&role(in_role)),
+    )
 }
 
 impl Cluster {
@@ -130,9 +145,17 @@ impl Cluster {
         match (words[0], is_agent) {
             ("framework", _) => self.add_framework(name, rest),
             ("agent", _) => {
-                let total = resources(rest.iter().copied());
+                let at = rest
+                    .iter()
+                    .position(|word| *word == "use")
+                    .unwrap_or(rest.len());
+                let total = resources(rest[..at].iter().copied());
+                let used = rest.iter().skip(at + 1).map(|word| held(word)).collect();
                 self.allocator
-                    .add_agent(&agent(name), &info(name), total, &BTreeMap::new());
+                    .add_agent(&agent(name), &info(name), total, &used);
+            }
+            ("guarantee" | "limit" | "quota" | "unquota", _) => {
+                self.set_quota(words[0], name, rest);
             }
             ("attributes", _) => self.set_attribute(name, rest[0]),
             ("resize", _) => {
@@ -199,6 +222,24 @@ impl Cluster {
         }
         self.allocator
             .add_framework(&framework(name), terms, &suppressed, &BTreeMap::new());
+    }
+
+    fn set_quota(&mut self, which: &str, name: &str, amounts: &[&str]) {
+        let role = role(name);
+        let view = self.allocator.roles().remove(&role).unwrap_or_default();
+        let mut quota = view.quota;
+        let text = amounts
+            .iter()
+            .map(|word| items(word))
+            .collect::<Vec<_>>()
+            .join(";");
+        if matches!(which, "guarantee" | "quota" | "unquota") {
+            quota.guarantees = text.parse().unwrap();
+        }
+        if matches!(which, "limit" | "quota" | "unquota") {
+            quota.limits = text.parse().unwrap();
+        }
+        self.allocator.set_quota(&role, quota, true).unwrap();
     }
 
     fn set_attribute(&mut self, name: &str, attribute: &str) {

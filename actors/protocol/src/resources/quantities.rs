@@ -29,7 +29,7 @@ impl Quantities {
     /// # Errors
     /// [`ParseError`] for what is not such a list, or has anything but plain scalars.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        super::text::parse_quantities(text)
+        super::text::parse_amounts(text)
     }
 
     /// Whether every amount is zero.

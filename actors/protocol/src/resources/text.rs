@@ -13,8 +13,8 @@ use cursor::{Cursor, Wrong, wrong};
 pub(super) use print::{write_list, write_word};
 
 use super::{
-    DiskInfo, DiskSource, Quantities, Ranges, Reservation, ReservationKind, Resource, Resources,
-    Scalar, Value, json,
+    DiskInfo, DiskSource, Ranges, Reservation, ReservationKind, Resource, Resources, Scalar, Value,
+    json,
 };
 use crate::role::Role;
 
@@ -44,7 +44,10 @@ pub(super) fn parse(text: &str) -> Result<Resources, ParseError> {
     parse_items(text, item)
 }
 
-pub(super) fn parse_quantities(text: &str) -> Result<Quantities, ParseError> {
+/// Reads plain scalars and their names.
+pub(super) fn parse_amounts<C: FromIterator<(String, Scalar)>>(
+    text: &str,
+) -> Result<C, ParseError> {
     parse_items(text, |cursor| {
         let entry = item(cursor)?;
         let plain = entry == Resource::new(entry.name.clone(), entry.value.clone());
