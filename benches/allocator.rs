@@ -5,6 +5,7 @@
 //! | whole decisions, 100,000 agents x 10,000 frameworks x 100 roles at 90 % load, beside the floor program; growth, single events, memory | `allocator/decisions.rs` |
 //! | two optimistic schedulers on one table, beside one | `allocator/optimistic.rs` |
 //! | Mesos's own benchmarks, through the trait that the master uses | `allocator/mesos.rs` |
+//! | Mesos's benchmark of quota, 3,000 roles | `allocator/quota.rs` |
 //! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
 //!
 //! A round: every agent is free, each goes to the framework whose turn it is, all is declined
@@ -21,6 +22,8 @@ mod floor;
 mod mesos;
 #[path = "allocator/optimistic.rs"]
 mod optimistic;
+#[path = "allocator/quota.rs"]
+mod quota;
 #[path = "allocator/workload.rs"]
 mod workload;
 
@@ -126,6 +129,7 @@ fn main() {
     decisions::all();
     optimistic::all();
     mesos::all();
+    quota::all();
     let mut criterion = criterion();
     rounds(&mut criterion, 100);
     rounds(&mut criterion, 1000);

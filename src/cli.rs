@@ -20,6 +20,7 @@ mod logs;
 mod master;
 pub(crate) mod nodes;
 mod offers;
+mod quota;
 mod roles;
 mod run;
 pub(crate) mod security;
@@ -86,6 +87,7 @@ enum Command {
     Offers(offers::Arguments),
     Roles(roles::Arguments),
     Weights(weights::Arguments),
+    Quota(quota::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
     Sim(sim::Arguments),
@@ -157,6 +159,7 @@ impl Command {
             Command::Offers(arguments) => offers::run(arguments).await,
             Command::Roles(arguments) => roles::run(arguments).await,
             Command::Weights(arguments) => weights::run(arguments).await,
+            Command::Quota(arguments) => quota::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),
@@ -276,6 +279,14 @@ mod tests {
                 vec!["nowhere", "write host:port"],
             ),
             ("tepui master --port x", vec!["'x'", "--port"]),
+            (
+                "tepui quota set a --guarantee cpus",
+                vec!["\"cpus\"", "has no amount"],
+            ),
+            (
+                "tepui quota set a",
+                vec!["--guarantee", "--limit", "required"],
+            ),
             (
                 "tepui master --role-weight a=-1",
                 vec!["a=-1", "a number > 0"],

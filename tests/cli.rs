@@ -294,6 +294,76 @@ fn a_master_with_port_0_comes_back_where_it_was_with_its_weights() {
 }
 
 #[test]
+fn quotas_are_checked_shown_and_kept() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let running = master(dir.path());
+    let address = running.address.clone();
+    let quota = |more: &[&str]| output(&[&["quota"], more, &["--master", &address]].concat());
+    let told = |more: &[&str]| text(&quota(more).stdout);
+    assert_eq!(told(&[]), "no quota; set one with `tepui quota set`\n");
+    let guarantee = [
+        "quota",
+        "set",
+        "eng",
+        "--guarantee",
+        "cpus:4;mem:1024",
+        "--master",
+        &address,
+    ];
+    let parts = ["role eng", "the cluster has cpus:0", "--force"];
+    assert_refused(&guarantee, 1, &parts);
+    let forced = [
+        "set",
+        "eng",
+        "--guarantee",
+        "cpus:4;mem:1024",
+        "--limit",
+        "cpus:6;gpus:0",
+        "--force",
+    ];
+    let set = quota(&forced);
+    assert!(set.status.success(), "{}", text(&set.stderr));
+    let above = [
+        "quota",
+        "set",
+        "eng",
+        "--guarantee",
+        "cpus:4",
+        "--limit",
+        "cpus:3",
+    ];
+    assert_refused(
+        &above,
+        2,
+        &["role eng", "guarantee cpus:4 is above limit cpus:3"],
+    );
+    let nothing = ["quota", "set", "eng", "--guarantee", "cpus:0"];
+    assert_refused(&nothing, 2, &["role eng", "tepui quota remove eng"]);
+
+    running.ends_well(Signal::SIGTERM);
+    let again = master(dir.path());
+    assert_eq!(again.address, address);
+    let shown =
+        "ROLE  GUARANTEE        LIMIT          CONSUMED\neng   cpus:4;mem:1024  cpus:6;gpus:0  -\n";
+    assert_eq!(told(&["eng"]), shown);
+    let rows = json(&["quota", "--json", "--master", &address]);
+    let expected = serde_json::json!([{
+        "role": "eng", "consumed": {},
+        "guarantees": {"cpus": 4.0, "mem": 1024.0}, "limits": {"cpus": 6.0, "gpus": 0.0},
+    }]);
+    assert_eq!(rows, expected);
+    let roles = text(&output(&["roles", "--master", &address]).stdout);
+    assert!(roles.contains("cpus:6;gpus:0"), "{roles}");
+    assert!(quota(&["remove", "eng"]).status.success());
+    assert_eq!(told(&["eng"]), "no quota; set one with `tepui quota set`\n");
+    assert_refused(
+        &["quota", "remove", "eng", "--master", &address],
+        1,
+        &["role eng has no quota"],
+    );
+}
+
+#[test]
 fn a_command_runs_and_leaves_its_output() {
     let (_running, master) = local();
     let line = "echo out $TEPUI_INDEX; echo err >&2";

@@ -44,7 +44,7 @@ pub use self::{
 };
 
 /// Whether quota counts this entry when a framework holds it: an unreserved scalar that nobody takes back.
-pub(crate) fn is_counted(entry: &Resource) -> bool {
+pub fn is_counted(entry: &Resource) -> bool {
     entry.reservations.is_empty() && !entry.revocable && !entry.shared && entry.amount().is_some()
 }
 

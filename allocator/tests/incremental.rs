@@ -12,6 +12,8 @@ mod behaviour;
 mod cluster_properties;
 #[path = "semantics/cluster_table.rs"]
 mod cluster_table;
+#[path = "semantics/quota_behaviour.rs"]
+mod quota_behaviour;
 #[path = "semantics/quota_oracles.rs"]
 mod quota_oracles;
 

@@ -36,13 +36,13 @@ struct Cluster {
     now: Timestamp,
 }
 
-fn cpu_ms(work: impl FnOnce()) -> f64 {
+pub(crate) fn cpu_ms(work: impl FnOnce()) -> f64 {
     let start = cpu_time();
     work();
     (cpu_time() - start).as_secs_f64() * 1e3
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     quantile(&values, 0.5)
 }

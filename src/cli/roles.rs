@@ -1,4 +1,4 @@
-//! `tepui roles`: weights of roles, and their dominant shares.
+//! `tepui roles`: weights and quotas of roles, and their dominant shares.
 
 use std::process::ExitCode;
 
@@ -15,10 +15,11 @@ const EXAMPLES: &str = "\
 Examples:
   tepui roles
   tepui weights analytics=2     change a weight
+  tepui quota                   what is consumed of quotas
 
 SHARE is the dominant share of the cluster, before it is divided by the weight.";
 
-/// List the roles, their weights and shares
+/// List the roles, their weights, shares and quotas
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -28,7 +29,15 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     client::ask_and_show(&arguments.view, GetRoles {}, |roles, _| {
-        let headings = ["ROLE", ">WEIGHT", ">SHARE", ">FRAMEWORKS", "ALLOCATED"];
+        let headings = [
+            "ROLE",
+            ">WEIGHT",
+            ">SHARE",
+            ">FRAMEWORKS",
+            "ALLOCATED",
+            "GUARANTEE",
+            "LIMIT",
+        ];
         let mut table = Listing::new(&headings, "no roles in use");
         for role in roles {
             table.row([
@@ -37,6 +46,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 percent(role.dominant_share),
                 role.frameworks.len().to_string(),
                 brief(&role.allocated),
+                role.quota.guarantees.to_string(),
+                role.quota.limits.to_string(),
             ]);
         }
         table

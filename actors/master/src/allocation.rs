@@ -57,6 +57,7 @@ pub(crate) struct Desk {
     options: Options,
     turnaround: Turnaround,
     ledgers: BTreeMap<AgentId, u64>,
+    paused: bool,
 }
 
 impl Desk {
@@ -67,14 +68,18 @@ impl Desk {
             options,
             turnaround,
             ledgers: BTreeMap::new(),
+            paused: false,
         }
     }
 
     /// Carries out a batch and the run that is due after it.
     pub(crate) fn work(&mut self, now: Timestamp, calls: Vec<Call>) -> Vec<Granted> {
-        let ticked = calls.contains(&Call::Tick);
+        let ticked = calls.contains(&Call::Tick) || calls.contains(&Call::Resume);
         for call in calls {
             self.apply(now, call);
+        }
+        if self.paused {
+            return Vec::new();
         }
         let checked = cfg!(debug_assertions) && self.ledgers.len() <= CHECKED_AT_MOST;
         let before = checked.then(|| invariants::State::of(self.allocator.as_ref()));
@@ -156,6 +161,14 @@ impl Desk {
             Call::DeactivateAgent { id } => allocator.deactivate_agent(&id),
             Call::Recover { .. } => self.recover(now, call),
             Call::UpdateWeights { weights } => allocator.update_weights(&weights),
+            Call::SetQuota { role, quota } => {
+                if let Err(error) = allocator.set_quota(&role, quota, true) {
+                    tracing::error!(%error, "the quotas of master and allocator differ");
+                    debug_assert!(false, "the master has checked the quota: {error}");
+                }
+            }
+            Call::Pause => self.paused = true,
+            Call::Resume => self.paused = false,
             Call::Tick => {}
         }
     }

@@ -42,6 +42,10 @@ pub struct MasterConfig {
     pub fair_share_excluded: BTreeSet<String>,
     /// Weights of roles; what the registry holds takes precedence.
     pub weights: BTreeMap<Role, f64>,
+    /// How long a master that starts with quotas waits for four fifths of its agents before it offers
+    /// anything.
+    #[serde(with = "seconds")]
+    pub quota_hold_timeout: Duration,
     /// The only roles that frameworks may use; all if absent.
     pub roles: Option<BTreeSet<Role>>,
     /// Between two signs of life to a scheduler.
@@ -93,6 +97,7 @@ impl Default for MasterConfig {
             min_allocatable: Minimum::default(),
             fair_share_excluded: BTreeSet::new(),
             weights: BTreeMap::new(),
+            quota_hold_timeout: minutes(10),
             roles: None,
             heartbeat_interval: Duration::from_secs(15),
             agent_ping_interval: Duration::from_secs(15),

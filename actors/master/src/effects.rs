@@ -10,7 +10,7 @@ use std::{
 
 use tepui_allocator::{FrameworkTerms, Weight};
 use tepui_protocol::{
-    AgentId, AgentInfo, FrameworkId, OfferId, Resources, Role,
+    AgentId, AgentInfo, FrameworkId, OfferId, Quota, Resources, Role,
     messages::{agent, scheduler},
 };
 use tepui_runtime::{AnyPid, TellError, Undeliverable};
@@ -100,6 +100,8 @@ pub enum Timer {
     },
     /// Agents known from the registry had the time to come back.
     RecoveredAgents,
+    /// No longer waits for agents before it keeps quotas.
+    QuotaHold,
     /// An offer was not answered.
     Offer(OfferId),
     /// Unreachable agents are due for pruning.
@@ -165,6 +167,12 @@ pub enum Call {
     },
     /// Roles weigh this much.
     UpdateWeights { weights: BTreeMap<Role, Weight> },
+    /// A role is guaranteed and limited to this; it was checked.
+    SetQuota { role: Role, quota: Quota },
+    /// Nothing may be given until [`Call::Resume`].
+    Pause,
+    /// What is free may be given again.
+    Resume,
     /// The interval is over.
     Tick,
 }

@@ -15,7 +15,7 @@
 //! | status updates and acknowledgements | `master/updates.rs` |
 //! | reconciliation | `master/reconcile.rs` |
 //! | what is persisted, and starting from it | `master/registry.rs` |
-//! | operators' questions and commands | `master/views.rs`, `master/commands.rs`, `master/metrics.rs` |
+//! | operators' questions and commands | `master/views.rs`, `master/commands.rs`, `master/quota.rs`, `master/metrics.rs` |
 //! | what always holds | `invariants.rs` |
 
 mod agent;
@@ -26,6 +26,7 @@ mod frameworks;
 mod history;
 mod metrics;
 mod offers;
+mod quota;
 mod reachability;
 mod reconcile;
 mod registry;
@@ -37,7 +38,7 @@ mod views;
 
 use std::collections::BTreeMap;
 
-use tepui_allocator::Weight;
+use tepui_allocator::{Quotas, Weight};
 use tepui_protocol::{AgentId, FrameworkId, MasterId, Offer, OfferId, Role, TaskId, Timestamp};
 use tepui_store::StoreError;
 
@@ -77,6 +78,9 @@ pub struct Master {
     pub(crate) removed: History<FrameworkId, Timestamp>,
     pub(crate) offers: BTreeMap<OfferId, Offer>,
     pub(crate) weights: BTreeMap<Role, Weight>,
+    pub(crate) quotas: Quotas,
+    /// Agents to come back before quotas can be kept; see `master/quota.rs`.
+    awaited: quota::Awaited,
     metrics: Metrics,
     counters: Counters,
     offers_made: u64,
@@ -104,6 +108,7 @@ impl Master {
             self.config.agent_reregister_timeout,
             Timer::RecoveredAgents,
         ));
+        self.arm_quota_hold(out);
         self.arm_recovered_frameworks(out);
     }
 
@@ -129,6 +134,7 @@ impl Master {
                 self.on_reregister_timeout(now, &agent_id, epoch, out);
             }
             Timer::RecoveredAgents => self.on_recovered_agents_timeout(now, out),
+            Timer::QuotaHold => self.on_quota_hold_timeout(out),
             Timer::Offer(offer_id) => self.on_offer_timeout(&offer_id, out),
             Timer::RegistryGc => {
                 self.prune_unreachable(now, out);
@@ -142,6 +148,7 @@ impl Master {
         out.push(Effect::Allocator(Call::Reset));
         let weights = self.weights.clone();
         out.push(Effect::Allocator(Call::UpdateWeights { weights }));
+        self.tell_quotas(out);
         for (id, framework) in &self.frameworks {
             framework.introduce(id, out);
         }

@@ -8,5 +8,6 @@ mod frameworks;
 mod invariants;
 mod offers;
 mod operators;
+mod quota;
 mod reconciliation;
 mod tasks;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::resources::{GPUS, Limits, Quantities, Scalar};
+use crate::resources::{Limits, Quantities, Scalar};
 
 /// What a role, with all roles below it, is guaranteed, and what it may not go beyond; scalars only.
 ///
@@ -23,29 +23,18 @@ pub struct Quota {
     pub limits: Limits,
 }
 
-/// Why a quota makes no sense, whatever other roles have.
+/// More is guaranteed than allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidQuota {
-    /// More is guaranteed than allowed.
-    #[error(
-        "guarantee {name}:{guarantee} is above limit {name}:{limit}; raise the limit or lower the guarantee"
-    )]
-    AboveLimit {
-        /// The resource.
-        name: String,
-        /// What is guaranteed.
-        guarantee: Scalar,
-        /// What is allowed.
-        limit: Scalar,
-    },
-    /// A part of a GPU.
-    #[error("{name}:{amount} must be a whole number")]
-    NotWhole {
-        /// The resource.
-        name: String,
-        /// What was asked for.
-        amount: Scalar,
-    },
+#[error(
+    "guarantee {name}:{guarantee} is above limit {name}:{limit}; raise the limit or lower the guarantee"
+)]
+pub struct InvalidQuota {
+    /// The resource.
+    pub name: String,
+    /// What is guaranteed.
+    pub guarantee: Scalar,
+    /// What is allowed.
+    pub limit: Scalar,
 }
 
 impl Quota {
@@ -57,24 +46,14 @@ impl Quota {
     /// Checks what holds for a quota by itself.
     ///
     /// # Errors
-    /// [`InvalidQuota`] when a guarantee is above its limit, or there is a part of a GPU.
+    /// [`InvalidQuota`] when a guarantee is above its limit.
     pub fn validate(&self) -> Result<(), InvalidQuota> {
-        for (name, limit) in &self.limits {
-            let guarantee = self.guarantees.get(name);
-            if guarantee > limit {
-                let name = name.to_owned();
-                return Err(InvalidQuota::AboveLimit {
-                    name,
-                    guarantee,
-                    limit,
-                });
-            }
-        }
-        let gpus = [Some(self.guarantees.get(GPUS)), self.limits.get(GPUS)];
-        match gpus.into_iter().flatten().find(|gpus| !gpus.is_whole()) {
-            Some(amount) => Err(InvalidQuota::NotWhole {
-                name: GPUS.to_owned(),
-                amount,
+        let mut limits = self.limits.iter();
+        match limits.find(|(name, limit)| self.guarantees.get(name) > *limit) {
+            Some((name, limit)) => Err(InvalidQuota {
+                name: name.to_owned(),
+                guarantee: self.guarantees.get(name),
+                limit,
             }),
             None => Ok(()),
         }
@@ -108,8 +87,6 @@ mod tests {
         let expected =
             "guarantee cpus:3 is above limit cpus:2; raise the limit or lower the guarantee";
         assert_eq!(error.to_string(), expected);
-        let error = quota("", "gpus:1.5").validate().unwrap_err().to_string();
-        assert_eq!(error, "gpus:1.5 must be a whole number");
     }
 
     #[test]

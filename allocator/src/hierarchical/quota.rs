@@ -102,13 +102,9 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
         quota: Quota,
         force: bool,
     ) -> Result<(), QuotaError> {
-        let totals = self
-            .agents
-            .values()
-            .map(|agent| agent.total().non_revocable().quantities());
-        let standing = Standing {
-            capacity: totals.fold(Quantities::new(), |sum, total| sum + &total),
-            consumed: self.consumed([role]).remove(role).unwrap_or_default(),
+        let standing = match force {
+            true => Standing::default(),
+            false => self.standing(role),
         };
         quota::check(role, &quota, &self.quotas, &standing, force)?;
         if quota.is_default() {
@@ -117,6 +113,17 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
             self.quotas.insert(role.clone(), quota);
         }
         Ok(())
+    }
+
+    fn standing(&self, role: &Role) -> Standing {
+        let totals = self
+            .agents
+            .values()
+            .map(|agent| agent.total().non_revocable().quantities());
+        Standing {
+            capacity: totals.fold(Quantities::new(), |sum, total| sum + &total),
+            consumed: self.consumed([role]).remove(role).unwrap_or_default(),
+        }
     }
 
     fn consumed<'a>(

@@ -1,14 +1,11 @@
 //! Which part of what an agent has free a framework may be offered.
 //!
-//! Scalars are chopped to what quota leaves; GPUs stay whole, and resources that are taken entirely or not
+//! Scalars are chopped to what quota leaves; resources that are taken entirely or not
 //! at all ([`Resource::is_whole`]) are taken first, where they fit.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use tepui_protocol::{
-    AgentId, FrameworkId, Resource, Resources, Role, Scalar,
-    resources::{GPUS, Value},
-};
+use tepui_protocol::{AgentId, FrameworkId, Resource, Resources, Role, Scalar, resources::Value};
 
 use super::{
     is_counted,
@@ -107,7 +104,6 @@ fn take(entry: &Resource, amount: Scalar, most: &mut u64) -> Option<Resource> {
     let wanted = amount.milli().unsigned_abs();
     let taken = match wanted.min(*most) {
         part if part < wanted && entry.is_whole() => 0,
-        part if entry.name == GPUS => part - part % 1000,
         part => part,
     };
     *most -= taken;

@@ -1,8 +1,12 @@
 //! Which quotas go together: what is checked before one is set.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use tepui_protocol::{Quantities, Quota, Role, Scalar, quota::InvalidQuota};
+use tepui_protocol::{
+    Quantities, Quota, Role, Scalar,
+    quota::InvalidQuota,
+    resources::{CPUS, DISK, GPUS, MEM},
+};
 
 use super::{NAMES, Quotas};
 
@@ -24,7 +28,9 @@ pub enum Problem {
     Invalid(InvalidQuota),
     /// Quotas name too many resources.
     #[error(
-        "all quotas together would name {0} different resources; at most {NAMES} can be counted"
+        "all quotas together would name {} resources beside cpus, mem, disk and gpus; at most {} can be counted",
+        .0,
+        NAMES - USUAL.len()
     )]
     TooManyNames(usize),
     /// Guarantees are above that of the role above.
@@ -98,20 +104,22 @@ pub fn check(
     quota
         .validate()
         .map_err(|error| refused(Problem::Invalid(error)))?;
-    let mut after = quotas.clone();
-    let before = after
-        .insert(role.clone(), quota.clone())
-        .unwrap_or_default();
     if quota.is_default() {
-        after.remove(role);
+        return Ok(());
     }
-    few_names(&after).map_err(refused)?;
-    let sum = within_parents(&after).map_err(refused)?;
+    few_names(role, quota, quotas).map_err(refused)?;
+    let family = Family {
+        role,
+        quota,
+        quotas,
+    };
+    family.check_upwards().map_err(refused)?;
     if force {
         return Ok(());
     }
+    let before = quotas.get(role).cloned().unwrap_or_default();
     let grows = |name: &str| quota.guarantees.get(name) > before.guarantees.get(name);
-    within_capacity(&sum, &standing.capacity, grows).map_err(refused)?;
+    within_capacity(&family.below(None), &standing.capacity, grows).map_err(refused)?;
     let shrinks = |name: &str, limit| before.limits.get(name).is_none_or(|old| limit < old);
     let mut limits = quota
         .limits
@@ -127,48 +135,115 @@ pub fn check(
     }
 }
 
-fn few_names(quotas: &Quotas) -> Result<(), Problem> {
-    let mut names = std::collections::BTreeSet::new();
-    for quota in quotas.values() {
-        names.extend(quota.guarantees.iter().map(|(name, _)| name));
-        names.extend(quota.limits.iter().map(|(name, _)| name));
+/// There is always room for these four.
+const USUAL: [&str; 4] = [CPUS, MEM, DISK, GPUS];
+
+fn unusual(quota: &Quota) -> impl Iterator<Item = &str> {
+    let guaranteed = quota.guarantees.iter().map(|(name, _)| name);
+    let limited = quota.limits.iter().map(|(name, _)| name);
+    guaranteed
+        .chain(limited)
+        .filter(|name| !USUAL.contains(name))
+}
+
+fn few_names(role: &Role, quota: &Quota, quotas: &Quotas) -> Result<(), Problem> {
+    let mut names: BTreeSet<&str> = unusual(quota).collect();
+    if !names.is_empty() {
+        let others = quotas.iter().filter(|(other, _)| *other != role);
+        names.extend(others.flat_map(|(_, quota)| unusual(quota)));
     }
-    if names.len() <= NAMES {
+    if names.len() <= NAMES - USUAL.len() {
         Ok(())
     } else {
         Err(Problem::TooManyNames(names.len()))
     }
 }
 
-/// Checks that what is guaranteed below each role is within what it is guaranteed; a role that is guaranteed
-/// nothing itself counts as guaranteed what is below it. Answers with all guarantees of the cluster.
-fn within_parents(quotas: &Quotas) -> Result<Quantities, Problem> {
-    let mut below = BTreeMap::<Option<Role>, Quantities>::new();
-    // Those below come before those above.
-    for (role, quota) in quotas.iter().rev() {
-        let children = below.remove(&Some(role.clone())).unwrap_or_default();
-        let own = if quota.guarantees.is_empty() {
-            &children
+/// The quotas as they would be. A role that is guaranteed nothing itself counts as guaranteed what is
+/// guaranteed below it.
+struct Family<'a> {
+    role: &'a Role,
+    quota: &'a Quota,
+    quotas: &'a Quotas,
+}
+
+impl Family<'_> {
+    fn get(&self, role: &Role) -> Option<&Quota> {
+        if role == self.role {
+            Some(self.quota)
         } else {
-            &quota.guarantees
+            self.quotas.get(role)
+        }
+    }
+
+    /// The nearest role above with a quota.
+    fn parent(&self, role: &Role) -> Option<Role> {
+        role.ancestors().find(|above| self.get(above).is_some())
+    }
+
+    /// What is guaranteed just below a role, or at the top.
+    fn below(&self, above: Option<&Role>) -> Quantities {
+        let all = match above {
+            // Whatever begins with its name stands together.
+            Some(above) => self.quotas.range(above.clone()..),
+            None => self.quotas.range(..),
         };
+        let near = all.take_while(|(role, _)| {
+            above.is_none_or(|above| role.as_str().starts_with(above.as_str()))
+        });
+        let roles = near.map(|(role, _)| role).filter(|role| *role != self.role);
+        let children = roles
+            .chain([self.role])
+            .filter(|role| Some(*role) != above && self.parent(role).as_ref() == above);
+        children.fold(Quantities::new(), |sum, role| sum + &self.guaranteed(role))
+    }
+
+    fn guaranteed(&self, role: &Role) -> Quantities {
+        match self.get(role).map(|quota| &quota.guarantees) {
+            Some(own) if !own.is_empty() => own.clone(),
+            _ => self.below(Some(role)),
+        }
+    }
+
+    /// Checks that what is guaranteed below the role, and below those above it that change by it, is within
+    /// what they are guaranteed themselves.
+    fn check_upwards(&self) -> Result<(), Problem> {
+        self.check_below(self.role)?;
+        let mut at = self.parent(self.role);
+        while let Some(role) = at {
+            self.check_below(&role)?;
+            let own = self
+                .get(&role)
+                .is_some_and(|quota| !quota.guarantees.is_empty());
+            at = if own { None } else { self.parent(&role) };
+        }
+        Ok(())
+    }
+
+    fn check_below(&self, role: &Role) -> Result<(), Problem> {
+        let Some(quota) = self.get(role) else {
+            return Ok(());
+        };
+        let below = self.below(Some(role));
         let passed = |name: &str, kind, bound| Problem::AboveParent {
             above: role.clone(),
             kind,
             name: name.to_owned(),
-            sum: children.get(name),
+            sum: below.get(name),
             bound,
         };
-        if let Some((name, _)) = children.iter().find(|(name, sum)| *sum > own.get(name)) {
-            return Err(passed(name, "guarantee", own.get(name)));
+        if quota.guarantees.is_empty() {
+            return match quota.limits.exceeded_by(&below) {
+                Some((name, limit)) => Err(passed(name, "limit", limit)),
+                None => Ok(()),
+            };
         }
-        if let Some((name, limit)) = quota.limits.exceeded_by(own) {
-            return Err(passed(name, "limit", limit));
+        let own = &quota.guarantees;
+        match below.iter().find(|(name, sum)| *sum > own.get(name)) {
+            Some((name, _)) => Err(passed(name, "guarantee", own.get(name))),
+            None => Ok(()),
         }
-        let above = role.ancestors().find(|above| quotas.contains_key(above));
-        *below.entry(above).or_default() += own;
     }
-    Ok(below.remove(&None).unwrap_or_default())
 }
 
 fn within_capacity(
@@ -313,7 +388,7 @@ mod tests {
         assert!(
             set(&[("a", many, "")], true)
                 .unwrap_err()
-                .contains("name 9 different resources")
+                .contains("name 9 resources beside cpus")
         );
     }
 }

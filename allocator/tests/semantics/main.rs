@@ -6,6 +6,7 @@
 //! | `sorter_oracles.rs` | Mesos's sorter tests S1 to S22, as tables |
 //! | `allocator_oracles.rs` | Mesos's allocator tests A1 to A21, as tables |
 //! | `quota_oracles.rs` | Mesos's quota tests Q1 to Q26, as tables |
+//! | `quota_behaviour.rs` | what no oracle says of quota |
 //! | `behaviour.rs` | promises of the trait that no oracle covers |
 //! | `drf_paper.rs` | the worked example of the DRF paper, with whole tasks |
 //! | `sorter_properties.rs` | the sorter against a brute-force one |
@@ -20,6 +21,7 @@ mod behaviour;
 mod cluster_properties;
 mod cluster_table;
 mod drf_paper;
+mod quota_behaviour;
 mod quota_oracles;
 mod sorter_oracles;
 mod sorter_properties;

@@ -3,7 +3,7 @@
 
 use tepui_allocator::{AgentOrder, Options};
 
-use crate::cluster_table::{Cluster, cluster, role};
+use crate::cluster_table::{Cluster, cluster};
 
 #[test]
 fn q1_a_quota_provides_a_guarantee() {
@@ -332,10 +332,34 @@ fn q26_what_a_child_is_guaranteed_is_held_back_from_its_siblings() {
     cluster(
         "quota a 2/1024; guarantee a/b 1/512
          framework f1 a/c
-         agent agent1 2/1024                              -> f1:agent1=1/512
+         agent agent1 4/2048                              -> f1:agent1=1/512
          framework f2 a/b                                 -> f2:agent1=1/512
          return f1 agent1 a/c 1/512
          tick                                             -> f1:agent1=1/512",
+    );
+}
+
+/// What a child was just given for its guarantee need not be held back for it.
+#[test]
+fn q26_a_child_fills_its_parents_limit_with_what_comes_with_the_guarantee() {
+    cluster(
+        "limit a 4/2048; guarantee a/b 2/1024
+         framework f1 a/b; framework f2 c
+         agent agent1 4/2048                              -> f1:agent1",
+    );
+}
+
+/// Roles that lack something are served by the shares of those above them, also within one run.
+#[test]
+fn q26_guarantees_are_served_in_the_order_of_the_tree() {
+    let options = Options {
+        agent_order: AgentOrder::ById,
+        ..Options::default()
+    };
+    Cluster::new(options).play(
+        "guarantee a/x 2/1024; guarantee a/y 2/1024; guarantee b 2/1024
+         agent agent1 2/1024; agent agent2 2/1024; agent agent3 2/1024
+         framework f1 a/x & framework f2 a/y & framework f3 b -> f1:agent1 f3:agent2 f2:agent3",
     );
 }
 
@@ -348,87 +372,5 @@ fn q26_a_limit_binds_the_sum_of_the_leaves() {
          agent agent2 1/512                               -> f1:agent2
          agent agent3 1/512                               -> none
          framework f4 e                                   -> f4:agent3",
-    );
-}
-
-#[test]
-fn a_guarantee_that_was_refused_is_not_given_to_others() {
-    cluster(
-        "guarantee role1 1/512
-         framework f1 role1; framework f2 role2
-         agent agent1 2/1024                              -> f1:agent1
-         decline f1 agent1 1000s
-         tick                                             -> f2:agent1=1/512
-         tick                                             -> none
-         revive f1                                        -> f1:agent1=1/512",
-    );
-}
-
-#[test]
-fn both_stages_make_one_allocation_of_one_agent() {
-    cluster(
-        "guarantee a/b 1/512; framework f1 a/b
-         agent agent1 4/2048 cpus(a):1                    -> f1:agent1",
-    );
-}
-
-#[test]
-fn gpus_are_limited_too() {
-    cluster(
-        "limit role1 gpus:1; framework f1 role1 gpu
-         agent agent1 2/1024 gpus:4                       -> f1:agent1=2/1024,gpus:1",
-    );
-}
-
-#[test]
-fn a_role_shows_its_quota_and_what_it_consumes() {
-    let mut cluster = Cluster::new(Options::default());
-    cluster.play(
-        "quota a 4/2048; framework f1 a/b
-         agent agent1 2/1024 cpus(a/c):1 cpus{REV}:3      -> f1:agent1=2/1024",
-    );
-    let view = cluster.allocator.roles().remove(&role("a")).unwrap();
-    assert_eq!(
-        view.quota.to_string(),
-        "guarantees cpus:4;mem:2048, limits cpus:4;mem:2048"
-    );
-    assert_eq!(view.consumed.to_string(), "cpus:3;mem:1024");
-    assert!(view.frameworks.is_empty());
-}
-
-#[test]
-fn a_quota_that_cannot_be_kept_changes_nothing_unless_forced() {
-    let mut cluster = Cluster::new(Options::default());
-    cluster.play("agent agent1 2/1024 cpus{REV}:8; framework f1 a");
-    let quota = tepui_protocol::Quota {
-        guarantees: "cpus:3".parse().unwrap(),
-        ..Default::default()
-    };
-    let error = cluster
-        .allocator
-        .set_quota(&role("a"), quota.clone(), false)
-        .unwrap_err();
-    let expected = "quota of role a: all guarantees would add up to cpus:3, but the cluster has cpus:2; \
-                    lower a guarantee, add agents, or force it (--force)";
-    assert_eq!(error.to_string(), expected);
-    assert!(cluster.allocator.roles()[&role("a")].quota.is_default());
-    cluster
-        .allocator
-        .set_quota(&role("a"), quota, true)
-        .unwrap();
-    assert!(!cluster.allocator.roles()[&role("a")].quota.is_default());
-}
-
-/// docs/allocator.md has it.
-#[test]
-fn the_worked_example() {
-    let options = Options {
-        agent_order: AgentOrder::ById,
-        ..Options::default()
-    };
-    Cluster::new(options).play(
-        "guarantee a cpus:3; limit b cpus:1
-         agent agent1 cpus:2; agent agent2 cpus:2; agent agent3 cpus:2; agent agent4 cpus:2
-         framework a a & framework b b & framework c c    -> a:agent1 a:agent2 b:agent3=cpus:1 c:agent3=cpus:1 c:agent4",
     );
 }

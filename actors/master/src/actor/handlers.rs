@@ -6,7 +6,7 @@ use tepui_protocol::{
         agent::{ExecutorExited, Pong, Register, Reregister, StatusUpdate, Unregister},
         operator::{
             GetAgents, GetFrameworks, GetMaster, GetOffers, GetRoles, GetTasks, KillTask,
-            TeardownFramework, UpdateWeights,
+            TeardownFramework, UpdateQuota, UpdateWeights,
         },
         scheduler::{
             Accept, Acknowledge, Decline, Kill, Reconcile, Revive, Subscribe, Suppress, Teardown,
@@ -25,7 +25,7 @@ accepts!(MasterActor:
     Subscribe, Teardown, Accept, Decline, Revive, Suppress, Kill, Acknowledge, Reconcile,
     Register, Reregister, StatusUpdate, ExecutorExited, Pong, Unregister,
     GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles,
-    UpdateWeights, KillTask, TeardownFramework,
+    UpdateWeights, UpdateQuota, KillTask, TeardownFramework,
 );
 
 /// Messages that the state machine has a method for, and that are not answered.
@@ -88,6 +88,16 @@ impl Handler<UpdateWeights> for MasterActor {
     fn handle(&mut self, call: UpdateWeights, ctx: &mut Context<Self>) -> Self::Result {
         self.command(ctx, |state, now, token, out| {
             state.on_update_weights(now, call, token, out)
+        })
+    }
+}
+
+impl Handler<UpdateQuota> for MasterActor {
+    type Result = ResponseFuture<Outcome>;
+
+    fn handle(&mut self, call: UpdateQuota, ctx: &mut Context<Self>) -> Self::Result {
+        self.command(ctx, |state, now, token, out| {
+            state.on_update_quota(now, call, token, out);
         })
     }
 }

@@ -129,6 +129,7 @@ impl Master {
         agent.registered = now;
         agent.epoch = epoch;
         agent.unanswered_pings = 0;
+        self.note_return(id, out);
     }
 
     /// Pings the agent now, and from now on at each interval.

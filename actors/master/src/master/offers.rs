@@ -187,7 +187,7 @@ impl Master {
     }
 
     /// Withdraws an offer.
-    fn rescind(&mut self, id: &OfferId, out: &mut Effects) {
+    pub(super) fn rescind(&mut self, id: &OfferId, out: &mut Effects) {
         let Some(offer) = self.return_offer(id, None, out) else {
             return;
         };

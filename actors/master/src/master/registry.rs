@@ -7,6 +7,7 @@
 //! | `frameworks/<id>` | a framework that has not ended |
 //! | `removed/<id>` | when a framework ended; its id is refused from then on |
 //! | `weights` | weights of roles, set by operators |
+//! | `quotas/<role>` | a role's quota, set by operators |
 //! | `counters` | how many ids were given out |
 //!
 //! Tasks are not here: agents report theirs when they re-register.
@@ -15,11 +16,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tepui_allocator::Weight;
-use tepui_protocol::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Role, Timestamp};
+use tepui_allocator::{Quotas, Weight};
+use tepui_protocol::{
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Quota, Role, Timestamp,
+};
 use tepui_store::{Contents, StoreError, Write, get, put};
 
-use super::{Agent, Framework, History, Master, Metrics, StartError};
+use super::{Agent, Framework, History, Master, Metrics, StartError, quota::Awaited};
 use crate::{
     config::MasterConfig,
     effects::{Effect, Effects},
@@ -44,6 +47,7 @@ const UNREACHABLE: &str = "unreachable/";
 const FRAMEWORKS: &str = "frameworks/";
 const REMOVED: &str = "removed/";
 const WEIGHTS: &str = "weights";
+const QUOTAS: &str = "quotas/";
 const COUNTERS: &str = "counters";
 
 impl Master {
@@ -65,6 +69,8 @@ impl Master {
             removed: History::new(config.max_removed_frameworks),
             offers: BTreeMap::new(),
             weights: weights(&config, registry)?,
+            quotas: Quotas::new(),
+            awaited: Awaited::default(),
             metrics: Metrics::default(),
             counters: read(registry, COUNTERS)?.unwrap_or_default(),
             offers_made: 0,
@@ -95,6 +101,10 @@ impl Master {
         for (id, when) in removed {
             self.removed.insert(id, when);
         }
+        self.quotas = records::<Role, Quota>(registry, QUOTAS)?
+            .into_iter()
+            .collect();
+        self.await_agents();
         Ok(())
     }
 
@@ -115,6 +125,15 @@ impl Master {
             .collect();
         out.push(Effect::Write(put(WEIGHTS, &milli)));
     }
+}
+
+/// The default quota is none.
+pub(super) fn keep_quota(role: &Role, quota: &Quota, out: &mut Effects) {
+    let key = format!("{QUOTAS}{role}");
+    out.push(Effect::Write(match quota.is_default() {
+        true => Write::delete(key),
+        false => put(key, quota),
+    }));
 }
 
 pub(super) fn admit(id: &AgentId, info: &AgentInfo, out: &mut Effects) {

@@ -147,7 +147,7 @@ impl Master {
         self.offers.values().cloned().collect()
     }
 
-    /// All roles that have a weight, a framework or an allocation.
+    /// All roles that have a weight, a quota, a framework or an allocation.
     pub fn roles(&self) -> Vec<RoleSummary> {
         let total = self.total();
         let allocated = self.allocated();
@@ -155,6 +155,7 @@ impl Master {
         let roles: BTreeSet<&Role> = self
             .weights
             .keys()
+            .chain(self.quotas.keys())
             .chain(allocated.keys())
             .chain(subscribed)
             .collect();
@@ -185,6 +186,8 @@ impl Master {
                 .map(|(id, _)| id.clone())
                 .collect(),
             allocated: allocated.get(role).cloned().unwrap_or_default(),
+            quota: self.quotas.get(role).cloned().unwrap_or_default(),
+            consumed: self.consumed(role),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use tepui_protocol::{
-    Filters, TaskState,
+    Filters, Quota, TaskState,
     messages::{
-        operator::GetTasks,
+        operator::{GetTasks, UpdateQuota},
         scheduler::{Kill, Teardown},
     },
 };
@@ -27,6 +27,7 @@ enum Event {
     Acknowledge(u8),
     Kill(u8),
     Reconcile(u8),
+    Quota { role: u8, amounts: u8 },
     Time(u8),
     Restart,
     CrashAllocator,
@@ -49,6 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<u8>().prop_map(Event::Kill),
         1 => small.prop_map(Event::Reconcile),
         4 => any::<u8>().prop_map(Event::Time),
+        2 => (0..3_u8, 0..6_u8).prop_map(|(role, amounts)| Event::Quota { role, amounts }),
         1 => Just(Event::Restart),
         1 => Just(Event::CrashAllocator),
     ]
@@ -244,6 +246,25 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
             };
             let id = frameworks[at].info.id.clone().unwrap();
             cluster.reconcile(&id, &[]);
+        }
+        Event::Quota { role: n, amounts } => {
+            let (guarantees, limits) = [
+                ("", ""),
+                ("", "cpus:3"),
+                ("cpus:2;mem:200", ""),
+                ("cpus:1", "cpus:4;mem:300"),
+                ("cpus:9", ""),
+                ("", "mem:0"),
+            ][usize::from(amounts)];
+            let call = UpdateQuota {
+                role: role(["r", "r/s", "*"][usize::from(n)]),
+                quota: Quota {
+                    guarantees: guarantees.parse().unwrap(),
+                    limits: limits.parse().unwrap(),
+                },
+                force: amounts > 3,
+            };
+            cluster.event(|master, now, out| master.on_update_quota(now, call, 1, out));
         }
         Event::Time(n) => cluster.advance(secs(u64::from(n))),
         Event::Restart => cluster.restart_master(),

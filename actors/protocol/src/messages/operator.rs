@@ -7,7 +7,7 @@ use tepui_runtime::{AnyPid, Message};
 
 use crate::{
     AgentId, AgentInfo, ExecutorId, FrameworkId, FrameworkInfo, GpuShare, KillPolicy, MasterId,
-    Offer, Resources, Role, TaskId, TaskState, Timestamp, Usage, task::Task,
+    Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp, Usage, task::Task,
 };
 
 /// Asks who the master is.
@@ -147,7 +147,7 @@ pub struct TaskSummary {
 #[message(name = "tepui.operator.GetOffers", reply = Vec<Offer>)]
 pub struct GetOffers {}
 
-/// Asks for all roles that have a weight, a framework or an allocation.
+/// Asks for all roles that have a weight, a quota, a framework or an allocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
 #[message(name = "tepui.operator.GetRoles", reply = Vec<RoleSummary>)]
 pub struct GetRoles {}
@@ -165,6 +165,29 @@ pub struct RoleSummary {
     pub frameworks: Vec<FrameworkId>,
     /// Used by tasks or held by offers.
     pub allocated: Resources,
+    /// What it and the roles below it are guaranteed and limited to.
+    #[serde(default)]
+    pub quota: Quota,
+    /// What counts against a quota: reserved to the role and those below it, or used there by tasks, unreserved
+    /// and for good. Offers count for the allocator, but not here.
+    #[serde(default)]
+    pub consumed: Quantities,
+}
+
+/// Sets what a role and the roles below it are guaranteed and limited to; it is kept in the registry.
+/// The default quota takes it away. Offers are withdrawn as far as they are in the way.
+//= mesos, UPDATE_QUOTA
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.UpdateQuota", reply = Result<(), String>)]
+pub struct UpdateQuota {
+    /// Whose.
+    pub role: Role,
+    /// What replaces the quota that it has.
+    #[serde(default)]
+    pub quota: Quota,
+    /// Even if guarantees are then above what the cluster has, or a limit below what is consumed.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Sets weights of roles; they are kept in the registry.
