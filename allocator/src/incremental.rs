@@ -78,6 +78,8 @@ pub struct IncrementalDrf {
     resized: bool,
     agents: Agents,
     members: Members,
+    /// Frameworks that were not known when an agent came of which they hold something; they may be since.
+    strangers: BTreeSet<FrameworkId>,
     roles: Roles,
     filters: Filters,
     quota: QuotaBook,
@@ -100,6 +102,7 @@ impl IncrementalDrf {
             resized: false,
             agents: Agents::new(),
             members: Members::new(),
+            strangers: BTreeSet::new(),
             roles: Roles::new(),
             filters: Filters::new(options.allocation_interval),
             quota: QuotaBook::default(),

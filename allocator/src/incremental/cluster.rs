@@ -180,8 +180,9 @@ impl IncrementalDrf {
         self.agents.add(Agent::new(id, info, total, amounts, used));
         for (framework, resources) in used {
             self.quota.hold(resources);
-            if let Some(framework) = self.members.number(framework) {
-                self.book(framework, resources);
+            match self.members.number(framework) {
+                Some(framework) => self.book(framework, resources),
+                None => _ = self.strangers.insert(framework.clone()),
             }
         }
     }

@@ -101,6 +101,9 @@ impl IncrementalDrf {
     /// Books what the ledgers say a new framework holds; where they say nothing, `used` is entered.
     pub(super) fn adopt(&mut self, framework: u32, used: &BTreeMap<AgentId, Resources>) {
         let id = self.members.get(framework).id.clone();
+        if !self.strangers.remove(&id) && used.is_empty() {
+            return;
+        }
         for agent in self.agents.numbers() {
             let ledger = self.agents.get(agent);
             if let Some(resources) = used.get(&ledger.id)

@@ -15,7 +15,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use tepui_protocol::Resources;
+use tepui_protocol::{Resource, Resources, Scalar, resources::Value};
 
 use super::{
     IncrementalDrf,
@@ -38,8 +38,21 @@ type Hungry = Reverse<(Vec<Key>, NodeId, u32)>;
 /// What a seat is to be offered, or why nothing.
 enum Answer {
     Offer(Resources),
+    /// Quota leaves it nothing of these names, however much there is.
+    Barred,
     Refused,
     Nothing,
+}
+
+/// What came of asking seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// Quota leaves all of them nothing of these names.
+    Barred,
+    /// They got what they want.
+    Served,
+    /// A refusal is why somebody got nothing.
+    Refused,
 }
 
 /// One agent at a time, without the tree, whose order stands meanwhile.
@@ -64,11 +77,12 @@ impl Counter<'_> {
         tree.is_some_and(|tree| tree.guaranteed(account) != Amounts::default())
     }
 
-    /// Offers to a seat, and says whether a refusal is why it got nothing.
-    fn serve(&mut self, stage: Stage, number: u32, seat: &Seat) -> bool {
+    /// Offers to a seat.
+    fn serve(&mut self, stage: Stage, number: u32, seat: &Seat) -> Outcome {
         match self.answer(stage, number, seat) {
-            Answer::Nothing => false,
-            Answer::Refused => true,
+            Answer::Barred => Outcome::Barred,
+            Answer::Nothing => Outcome::Served,
+            Answer::Refused => Outcome::Refused,
             Answer::Offer(part) => {
                 let framework = &self.members.get(seat.framework).id;
                 let resources = self.agents.change(self.agent, |agent| {
@@ -76,7 +90,7 @@ impl Counter<'_> {
                 });
                 self.quota.hold(&resources);
                 self.given.push((number, resources));
-                false
+                Outcome::Served
             }
         }
     }
@@ -88,18 +102,21 @@ impl Counter<'_> {
         let Some(tree) = self.quota.tree() else {
             return Answer::Nothing;
         };
-        if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
-            return Answer::Nothing;
-        }
-        let usable = agent
-            .available()
-            .filter(|entry| entry.is_allocatable_to(&seat.role) && framework.understands(entry));
         let portion = Portion {
             tree,
             free: &self.agents.free(),
             role: &seat.role,
             account: tree.account(&seat.role),
         };
+        if stage == Stage::FairShare && portion.is_barred(agent.available()) {
+            return Answer::Barred;
+        }
+        if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
+            return Answer::Nothing;
+        }
+        let usable = agent
+            .available()
+            .filter(|entry| entry.is_allocatable_to(&seat.role) && framework.understands(entry));
         let offered = portion.of(stage, &usable);
         let worth = framework.minimum(&seat.role, &self.options.min_allocatable);
         if offered.is_empty() || !worth.is_met_by(&offered) {
@@ -215,18 +232,22 @@ impl IncrementalDrf {
             return;
         }
         let (roles, mut counter) = self.counter(agent);
-        let mut refused = false;
+        let mut worst = Outcome::Barred;
         let stopped = roles.find(|number, seat| {
             let before = counter.given.len();
-            refused |= counter.serve(Stage::FairShare, number, seat);
+            worst = worst.max(counter.serve(Stage::FairShare, number, seat));
             let left = counter.agents.get(agent).available();
             let gave = counter.given.len() > before;
             (left.is_empty() || gave && unwanted.covers(has_gpus, left)).then_some(())
         });
         let given = counter.given;
         self.settle(agent, given, allocations);
-        if stopped.is_none() && !refused {
-            unwanted.add(has_gpus, self.agents.get(agent).available());
+        let left = self.agents.get(agent).available();
+        match worst {
+            _ if stopped.is_some() => {}
+            Outcome::Barred => unwanted.add(has_gpus, &without_end(left)),
+            Outcome::Served => unwanted.add(has_gpus, left),
+            Outcome::Refused => {}
         }
     }
 
@@ -262,6 +283,15 @@ impl IncrementalDrf {
             });
         }
     }
+}
+
+/// As much of the same as there can be.
+fn without_end(resources: &Resources) -> Resources {
+    let all = resources.iter().cloned().map(|entry| Resource {
+        value: Value::Scalar(Scalar::MAX),
+        ..entry
+    });
+    all.collect()
 }
 
 /// Takes the first group from the heap; those whose place has changed go back to it.

@@ -49,6 +49,15 @@ impl Portion<'_> {
         }
     }
 
+    /// Whether nothing of `available` may be for a fair share, whatever of it is usable.
+    pub(crate) fn is_barred(&self, available: &Resources) -> bool {
+        let room = self.tree.room(self.account, self.free, &[0; NAMES]);
+        let barred = |entry: &Resource| {
+            is_counted(entry) && self.tree.lane(&entry.name).is_some_and(|lane| room[lane] == 0)
+        };
+        available.iter().all(barred)
+    }
+
     /// What is missing, and with it what is reserved to the role itself, what is not counted, and as much
     /// beyond the guarantee as a fair share could be.
     fn guaranteed(&self, usable: &Resources) -> Resources {
