@@ -28,6 +28,7 @@ mod sim;
 mod stats;
 mod tasks;
 mod weights;
+mod why;
 
 use std::process::ExitCode;
 
@@ -88,6 +89,7 @@ enum Command {
     Roles(roles::Arguments),
     Weights(weights::Arguments),
     Quota(quota::Arguments),
+    Why(why::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
     Sim(sim::Arguments),
@@ -160,6 +162,7 @@ impl Command {
             Command::Roles(arguments) => roles::run(arguments).await,
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Quota(arguments) => quota::run(arguments).await,
+            Command::Why(arguments) => why::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),

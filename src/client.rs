@@ -54,6 +54,19 @@ impl Client {
         answer.map_err(|error| explain("master", &error))
     }
 
+    /// Asks another actor of the master's node.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) async fn ask_at<M: Message>(
+        &self,
+        actor: &AnyPid,
+        question: M,
+    ) -> anyhow::Result<M::Reply> {
+        let answer = self.node.ask(actor, question, self.deadline).await;
+        answer.map_err(|error| explain("master", &error))
+    }
+
     /// Asks an agent.
     ///
     /// # Errors

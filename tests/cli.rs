@@ -228,6 +228,7 @@ fn an_unknown_master_is_named_with_the_way_out() {
         &["kill", "t"][..],
         &["logs", "t"],
         &["weights", "a=1"],
+        &["why", "f"],
         &["run", "true"],
     ] {
         let (command, rest) = more.split_first().expect("a command");
@@ -491,6 +492,29 @@ fn a_killed_task_fails_its_job() {
         "{}",
         text(&ended.stderr)
     );
+}
+
+#[test]
+fn a_framework_is_told_why_it_has_what_it_has() {
+    let (_running, master) = local();
+    let (mut child, _stdout) = endless(&master);
+    let frameworks = json(&["frameworks", "--json", "--master", &master]);
+    let id = frameworks[0]["info"]["id"].as_str().expect("an id");
+    let why = output(&["why", id, "--master", &master]);
+    let told = text(&why.stdout);
+    assert!(why.status.success(), "{}", text(&why.stderr));
+    assert!(told.starts_with("role *: holds cpus:"), "{told}");
+    assert!(told.contains(" was given something in run "), "{told}");
+    let data = json(&["why", id, "--json", "--master", &master]);
+    assert_eq!(data["turns"][0]["role"], "*");
+    let stranger = ["why", "nobody", "--master", &master];
+    assert_refused(
+        &stranger,
+        1,
+        &["framework nobody is unknown", "tepui frameworks"],
+    );
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    child.wait().expect("our child");
 }
 
 #[test]

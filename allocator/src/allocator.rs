@@ -13,8 +13,8 @@ use std::{
 };
 
 use tepui_protocol::{
-    AgentId, AgentInfo, Capability, FrameworkId, FrameworkInfo, Quantities, Quota, Resources, Role,
-    Timestamp,
+    AgentId, AgentInfo, Capability, Explanation, FrameworkId, FrameworkInfo, Quantities, Quota,
+    Resources, Role, Timestamp,
 };
 
 use crate::{
@@ -251,4 +251,10 @@ pub trait Allocator: Send + fmt::Debug {
 
     /// The counters.
     fn counters(&self) -> Counters;
+
+    /// Why a framework is offered what it is offered. O(agents) for each of its roles, when asked; none if it is
+    /// unknown, or the allocator does not explain itself.
+    fn explain(&mut self, _id: &FrameworkId) -> Option<Explanation> {
+        None
+    }
 }

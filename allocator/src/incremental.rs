@@ -17,6 +17,7 @@
 //! | frameworks and their seats | `incremental/frameworks.rs` |
 //! | a run | `incremental/run.rs`; while a role has a quota, `incremental/stages.rs` |
 //! | what quota counts | `incremental/quota.rs` |
+//! | why a framework gets nothing | `incremental/explanation.rs` |
 //! | the tree of roles | `incremental/roles.rs`, `incremental/labels.rs` |
 //! | refusals | `incremental/filters.rs` |
 //! | scalars as arrays | `incremental/names.rs` |
@@ -26,6 +27,7 @@
 
 mod agents;
 mod cluster;
+mod explanation;
 mod filters;
 mod frameworks;
 mod labels;
@@ -42,7 +44,9 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
-use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Quota, Resources, Role, Timestamp};
+use tepui_protocol::{
+    AgentId, AgentInfo, Explanation, FrameworkId, Quota, Resources, Role, Timestamp,
+};
 
 use self::{
     cluster::Agents, filters::Filters, frameworks::Members, names::Amounts, names::LANES,
@@ -344,5 +348,9 @@ impl Allocator for IncrementalDrf {
             runs: self.runs,
             active_filters: self.filters.counts(),
         }
+    }
+
+    fn explain(&mut self, id: &FrameworkId) -> Option<Explanation> {
+        self.explanation(id)
     }
 }

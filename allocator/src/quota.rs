@@ -36,7 +36,7 @@ use tepui_protocol::{Quantities, Quota, Resource, Resources, Role};
 
 pub(crate) use self::{
     portion::{Portion, Stage, merge},
-    tree::{Amounts, Lanes, Tree, minus, plus},
+    tree::{Amounts, Lanes, Tree, UNLIMITED, minus, plus},
 };
 pub use self::{
     rules::{Problem, QuotaError, Standing, check},

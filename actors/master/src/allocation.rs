@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 
 use tepui_allocator::{Allocation, Allocator, IncrementalDrf, Options, invariants};
-use tepui_protocol::{AgentId, Timestamp};
-use tepui_runtime::prelude::*;
+use tepui_protocol::{AgentId, Timestamp, messages::operator::Explain};
+use tepui_runtime::{prelude::*, rt::MessageResult};
 
 use crate::{actor::MasterActor, effects::Call, master::Granted};
 
@@ -197,7 +197,7 @@ impl Desk {
     }
 }
 
-/// The actor named `allocator`.
+/// The actor named `allocator`. Operators may ask it for explanations.
 pub(crate) struct AllocatorActor {
     master: Pid<MasterActor>,
     desk: Desk,
@@ -253,6 +253,14 @@ impl Handler<Batch> for AllocatorActor {
     }
 }
 
+impl Handler<Explain> for AllocatorActor {
+    type Result = MessageResult<Explain>;
+
+    fn handle(&mut self, question: Explain, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.desk.allocator.explain(&question.framework_id))
+    }
+}
+
 impl Handler<Exited> for AllocatorActor {
     type Result = ();
 
@@ -262,4 +270,4 @@ impl Handler<Exited> for AllocatorActor {
     }
 }
 
-accepts!(AllocatorActor: Exited);
+accepts!(AllocatorActor: Exited, Explain);

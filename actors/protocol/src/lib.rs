@@ -6,6 +6,7 @@
 //! then [`task`], then `messages`.
 
 pub mod agent;
+pub mod explanation;
 pub mod framework;
 pub mod id;
 #[cfg(feature = "messages")]
@@ -19,6 +20,7 @@ pub mod time;
 pub mod usage;
 
 pub use agent::AgentInfo;
+pub use explanation::Explanation;
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{AgentId, ExecutorId, FrameworkId, MasterId, OfferId, TaskId};
 pub use offer::{Filters, Offer, Operation};

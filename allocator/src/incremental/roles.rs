@@ -41,6 +41,8 @@ pub(super) struct Seat {
     pub(super) framework: u32,
     pub(super) role: Role,
     node: NodeId,
+    /// The last run in which it was given something.
+    pub(super) served_in: Option<u64>,
 }
 
 /// All roles and seats.
@@ -86,6 +88,7 @@ impl Roles {
             framework,
             role,
             node,
+            served_in: None,
         });
         self.places[node.index()].seat = Some(number);
         number
@@ -167,6 +170,13 @@ impl Roles {
     pub(super) fn set_active(&mut self, seat: u32, active: bool) {
         let node = self.get(seat).node;
         self.tree.block(node, !active);
+    }
+
+    /// Notes that a seat was given something in this run.
+    pub(super) fn serve(&mut self, seat: u32, run: u64) {
+        if let Some(seat) = &mut self.seats[seat as usize] {
+            seat.served_in = Some(run);
+        }
     }
 
     /// Books what a seat got, as one allocation.

@@ -124,6 +124,7 @@ impl IncrementalDrf {
         let resources = self.agents.change(agent, give);
         let amounts = self.names.amounts(&resources);
         self.roles.hold(number, &amounts);
+        self.roles.serve(number, self.runs);
         Allocation {
             framework,
             role,

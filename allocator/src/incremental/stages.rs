@@ -274,6 +274,7 @@ impl IncrementalDrf {
         for (number, resources) in given {
             let amounts = self.names.amounts(&resources);
             self.roles.hold(number, &amounts);
+            self.roles.serve(number, self.runs);
             let seat = self.roles.get(number);
             allocations.push(Allocation {
                 framework: self.members.get(seat.framework).id.clone(),

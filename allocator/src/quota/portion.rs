@@ -53,7 +53,11 @@ impl Portion<'_> {
     pub(crate) fn is_barred(&self, available: &Resources) -> bool {
         let room = self.tree.room(self.account, self.free, &[0; NAMES]);
         let barred = |entry: &Resource| {
-            is_counted(entry) && self.tree.lane(&entry.name).is_some_and(|lane| room[lane] == 0)
+            is_counted(entry)
+                && self
+                    .tree
+                    .lane(&entry.name)
+                    .is_some_and(|lane| room[lane] == 0)
         };
         available.iter().all(barred)
     }

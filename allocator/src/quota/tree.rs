@@ -22,7 +22,7 @@ pub const NAMES: usize = 8;
 pub(crate) type Amounts = [u64; NAMES];
 
 /// No bound.
-pub(super) const UNLIMITED: u64 = u64::MAX;
+pub(crate) const UNLIMITED: u64 = u64::MAX;
 
 /// A role with a quota.
 #[derive(Clone, Debug)]

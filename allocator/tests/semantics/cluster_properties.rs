@@ -1,6 +1,8 @@
 //! Random clusters: nothing is over-allocated, everything is conserved, refusals are respected, what
 //! somebody would take is not left lying, quotas are kept, and equal input gives equal output.
 
+#[path = "explanation_properties.rs"]
+mod explanations;
 #[path = "quota_properties.rs"]
 mod quotas;
 
@@ -336,6 +338,9 @@ impl World {
             match self.has_quotas() {
                 false => self.assert_nothing_wanted_is_left(),
                 true => self.assert_guarantees_are_served(),
+            }
+            if self.refusals.is_empty() {
+                self.assert_nothing_is_next();
             }
             self.refusals
                 .iter_mut()

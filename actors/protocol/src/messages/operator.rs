@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tepui_runtime::{AnyPid, Message};
 
 use crate::{
-    AgentId, AgentInfo, ExecutorId, FrameworkId, FrameworkInfo, GpuShare, KillPolicy, MasterId,
-    Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp, Usage, task::Task,
+    AgentId, AgentInfo, ExecutorId, Explanation, FrameworkId, FrameworkInfo, GpuShare, KillPolicy,
+    MasterId, Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp, Usage,
+    task::Task,
 };
 
 /// Asks who the master is.
@@ -172,6 +173,15 @@ pub struct RoleSummary {
     /// and for good. Offers count for the allocator, but not here.
     #[serde(default)]
     pub consumed: Quantities,
+}
+
+/// Asks the allocator, the actor `allocator` beside the master, why a framework is offered what it is offered;
+/// nothing if it knows of no such framework.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.Explain", reply = Option<Explanation>)]
+pub struct Explain {
+    /// Which.
+    pub framework_id: FrameworkId,
 }
 
 /// Sets what a role and the roles below it are guaranteed and limited to; it is kept in the registry.
