@@ -125,12 +125,12 @@ pub trait Backend: Debug + Send + Sync {
     /// The files that a process writes `0` to, to enter the group.
     fn entrances(&self, group: &str, controllers: &BTreeSet<Controller>) -> Vec<PathBuf>;
 
-    /// Gives a share of the processors in proportion to `milli_cpus`, and no more than that when
-    /// `hard`.
+    /// Gives a share of the processors in proportion to `milli_cpus`, and no more than `max`
+    /// thousandths of them.
     ///
     /// # Errors
     /// [`CgroupError::Limit`], here and below.
-    fn set_cpu(&self, group: &str, milli_cpus: u64, hard: bool) -> Result<(), CgroupError>;
+    fn set_cpu(&self, group: &str, milli_cpus: u64, max: Option<u64>) -> Result<(), CgroupError>;
 
     /// Limits memory, swap included.
     ///

@@ -10,15 +10,15 @@
 
 mod config;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
-use tepui_protocol::{GpuShare, Resources, Scalar};
+use tepui_protocol::{GpuShare, Resources, Scalar, lifecycle::Limits};
 
 use crate::{
     cgroup::{self, Usage},
     isolators::{self, Core, Isolator, IsolatorError, Machine},
     launch::{self, Plan, Program},
-    process::{LaunchError, LaunchSpec, Launched},
+    process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
 };
 
 pub use config::{ConfigError, IsolationConfig, Off};
@@ -34,6 +34,8 @@ pub struct Container {
     pub user: Option<String>,
     /// Processors, in thousandths.
     pub milli_cpus: u64,
+    /// More processors than this it never has, in thousandths; the agent's rule where absent.
+    pub milli_cpus_max: Option<u64>,
     /// Memory, in bytes; no limit where absent.
     pub memory: Option<u64>,
     /// Disk, in bytes; no limit where absent.
@@ -58,10 +60,22 @@ impl Container {
             sandbox,
             user: None,
             milli_cpus: milli(quantities.get("cpus")),
+            milli_cpus_max: None,
             memory: mebibytes("mem"),
             disk: mebibytes("disk"),
             gpus: Vec::new(),
             grows: false,
+        }
+    }
+
+    /// The same with limits beyond its resources.
+    pub fn limited(self, limits: &Limits) -> Self {
+        let milli = |amount: Scalar| u64::try_from(amount.milli()).unwrap_or_default();
+        let memory = limits.mem.map(|mem| milli(mem) * (1 << 20) / 1000);
+        Self {
+            milli_cpus_max: limits.cpus.map(milli),
+            memory: memory.or(self.memory),
+            ..self
         }
     }
 }
@@ -147,6 +161,33 @@ impl Containerizer {
             let _ = self.destroy(&container.name);
         }
         launched
+    }
+
+    /// Starts a further command beside the first of a container, whose plan and process these are:
+    /// in its namespaces and groups, as its user, with its environment. Blocks as [`Self::launch`].
+    ///
+    /// # Errors
+    /// [`LaunchError`]; also when the container has ended.
+    pub fn enter(
+        &self,
+        plan: &Plan,
+        process: ProcessIdentity,
+        spec: &LaunchSpec,
+    ) -> Result<Launched, LaunchError> {
+        let inside = process.children().into_iter().next();
+        let gone = || io::Error::other(format!("{process} has ended"));
+        let plan = Plan {
+            program: spec.program.clone(),
+            name: spec.name.clone(),
+            arguments: spec.arguments.clone(),
+            enter: Some(inside.ok_or_else(|| LaunchError::Launcher { source: gone() })?),
+            root: None,
+            hostname: None,
+            memory: None,
+            disk: None,
+            ..plan.clone()
+        };
+        launch::start(&self.launcher, &plan, spec.open_outputs()?)
     }
 
     fn plan(&self, container: &Container, spec: &LaunchSpec) -> Result<Plan, LaunchError> {

@@ -35,7 +35,7 @@ use tepui_protocol::CommandInfo;
 
 use crate::{
     isolators::IsolatorError,
-    launch::{self, Failure, Outcome},
+    launch::{self, Failure, Outcome, Plan},
 };
 
 pub use ended::Ended;
@@ -141,6 +141,7 @@ impl LaunchSpec {
                 child,
                 identity,
                 reports: None,
+                plan: None,
             }),
             None => {
                 let _ = child.kill();
@@ -231,16 +232,29 @@ pub struct Launched {
     identity: ProcessIdentity,
     /// What the launcher tells.
     reports: Option<UnixStream>,
+    /// What the launcher was told.
+    plan: Option<Plan>,
 }
 
 impl Launched {
-    /// A launcher, with the socket that it reports on.
-    pub(crate) fn watched(child: Child, identity: ProcessIdentity, reports: UnixStream) -> Self {
+    /// A launcher, with its plan and the socket that it reports on.
+    pub(crate) fn watched(
+        child: Child,
+        identity: ProcessIdentity,
+        reports: UnixStream,
+        plan: Plan,
+    ) -> Self {
         Self {
             child,
             identity,
             reports: Some(reports),
+            plan: Some(plan),
         }
+    }
+
+    /// What its launcher was told; absent without one.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
     }
 
     /// Which process, and process group.

@@ -8,6 +8,7 @@
 //! With `--state-dir` a process that was killed goes on where it was when it is started again.
 //! `run/watch.rs` has the news that are printed on the way.
 
+mod lifecycle;
 mod watch;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -33,6 +34,7 @@ use crate::{
     client::Client,
     output,
 };
+use lifecycle::LifecycleFlags;
 use watch::{Receiver, Watched};
 
 pub(crate) use watch::News;
@@ -42,6 +44,7 @@ Examples:
   tepui run -- echo hello
   tepui run --cpus 0.5 --mem 64 --instances 10 -- 'sleep 1; echo $TEPUI_INDEX'
   tepui run --role analytics --job wordcount.toml
+  tepui run --health-http 8080/health --restarts 5 -- ./server --port 8080
   tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
 
 One argument is a line for /bin/sh; several are a program and its arguments.
@@ -54,6 +57,7 @@ A job file has groups of commands, which may wait for each other:
   cpus = 0.5          # default 1
   mem = 64            # MiB, default 128
   gpus = 0.5          # default 0
+  health = { tcp = 8080 }   # see docs/health.md
   [[group]]
   name = \"reduce\"
   after = [\"map\"]
@@ -105,6 +109,8 @@ pub(crate) struct Arguments {
     /// Keep state here, so that a killed `tepui run` can be started again and goes on
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    lifecycle: LifecycleFlags,
     /// Print nothing but errors
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -171,6 +177,7 @@ impl Arguments {
         let line = shell_line(&self.command);
         let mut job = Job::single(&name, &line, resources, self.instances).map_err(bad_input)?;
         job.groups[0].retries = self.retries;
+        job.groups[0].lifecycle = self.lifecycle.lifecycle();
         Ok(job)
     }
 

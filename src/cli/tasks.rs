@@ -73,8 +73,14 @@ fn row(summary: &TaskSummary, now: Timestamp) -> [String; 8] {
         task.info.resources.mem().to_string(),
         last.map(|status| span(now.since(status.timestamp)))
             .unwrap_or_default(),
-        last.map(|status| first_line(&status.message))
-            .unwrap_or_default(),
+        last.map(
+            |status| match (first_line(&status.message), status.healthy) {
+                (line, Some(false)) if line.is_empty() => "not healthy".to_owned(),
+                (line, Some(true)) if line.is_empty() => "healthy".to_owned(),
+                (line, _) => line,
+            },
+        )
+        .unwrap_or_default(),
     ]
 }
 

@@ -5,7 +5,12 @@ use tepui_isolation::Outcome;
 use tepui_protocol::{TaskId, Timestamp, messages::executor};
 use tepui_runtime::prelude::*;
 
-use crate::{ExecutorConfig, Processes, StartProcess, effects::Effect, state::Executor};
+use crate::{
+    ExecutorConfig, Processes, StartProcess,
+    effects::{Effect, Look},
+    processes::StartProbe,
+    state::Executor,
+};
 
 /// The name that an executor's actor bears on its node.
 pub const NAME: &str = "executor";
@@ -47,6 +52,7 @@ impl ExecutorActor {
             Effect::Update(agent, message) => tell(&agent, message),
             Effect::Monitor(pid) => ctx.monitor(&pid),
             Effect::Start(start) => self.start_process(&start, ctx),
+            Effect::Probe(look, start) => self.probe(look, &start, ctx),
             Effect::Signal(task, signal) => self.processes.signal(&task, signal),
             Effect::Timer { after, timer } => {
                 ctx.run_later(after, move |actor, ctx| {
@@ -78,6 +84,16 @@ impl ExecutorActor {
             if let Some(ended) = ended {
                 actor.await_end(task, ended, ctx);
             }
+        }));
+    }
+
+    fn probe(&mut self, look: Look, start: &StartProbe, ctx: &mut Context<Self>) {
+        let probing = self.processes.probe(start).into_actor(self);
+        ctx.spawn(probing.map(move |result, actor, ctx| {
+            tracing::debug!(task = %look.task_id, ?result, "checked");
+            actor.apply(ctx, |state, now, out| {
+                state.on_probed(now, &look, &result, out)
+            });
         }));
     }
 

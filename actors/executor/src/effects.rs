@@ -6,7 +6,7 @@ use tepui_isolation::Signal;
 use tepui_protocol::{TaskId, messages::executor};
 use tepui_runtime::AnyPid;
 
-use crate::processes::StartProcess;
+use crate::processes::{StartProbe, StartProcess};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub enum Effect {
     Start(StartProcess),
     /// Signal a task's process group.
     Signal(TaskId, Signal),
+    /// Look at a task; answered by `on_probed`.
+    Probe(Look, StartProbe),
     /// Call `on_timer` after a while.
     Timer {
         /// How long.
@@ -55,6 +57,39 @@ pub enum Timer {
         /// Counts the kills of that task.
         kill: u32,
     },
+    /// It is time to look at a task.
+    Look(Look),
+    /// The task's longest time is over.
+    Completion(TaskId),
+    /// The task is to be started again.
+    Restart {
+        /// Which.
+        task_id: TaskId,
+        /// Counts its restarts.
+        restart: u32,
+    },
     /// Send unacknowledged updates again.
     Resend,
+}
+
+/// A look at a task; one that is no longer meant is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// At which.
+    pub task_id: TaskId,
+    /// For which of its checks.
+    pub which: Which,
+    /// Counts the starts of the task's process.
+    pub life: u32,
+    /// Counts the looks since that start.
+    pub round: u32,
+}
+
+/// One of the checks that a task can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one that ends it.
+    Health,
+    /// The one that is reported.
+    Plain,
 }

@@ -18,6 +18,7 @@
 //! | the process `tepui executor` | [`run`](run()) |
 
 pub mod actor;
+pub mod checker;
 pub mod config;
 pub mod effects;
 pub mod environment;

@@ -1,13 +1,19 @@
 //! Processes of tasks: what the executor needs of an operating system, as a trait, so that a
 //! simulation can give scripted lifetimes in its place.
 
+mod probes;
 mod system;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{Outcome, Signal};
-use tepui_protocol::{CommandInfo, Resources, TaskId};
+use tepui_protocol::{
+    CommandInfo, Resources, TaskId,
+    lifecycle::{Limits, Probe},
+};
+
+use crate::checker::ProbeResult;
 
 pub use system::{Containers, SystemProcesses};
 
@@ -24,6 +30,23 @@ pub struct StartProcess {
     pub sandbox: PathBuf,
     /// What it may use.
     pub resources: Resources,
+    /// What it may use beyond that.
+    pub limits: Limits,
+}
+
+/// How to look at a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartProbe {
+    /// Which.
+    pub task_id: TaskId,
+    /// What to do.
+    pub probe: Probe,
+    /// For how long; zero: as long as it takes.
+    pub timeout: Duration,
+    /// All of the environment of a command.
+    pub environment: BTreeMap<String, String>,
+    /// The task's sandbox.
+    pub sandbox: PathBuf,
 }
 
 /// A process that was started.
@@ -39,6 +62,9 @@ pub trait Processes: Send + 'static {
     /// Starts a process. Resolves when it runs, or to a text for people that names the command and
     /// what is wrong with it.
     fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>>;
+
+    /// Looks at a task that runs.
+    fn probe(&mut self, start: &StartProbe) -> LocalBoxFuture<'static, ProbeResult>;
 
     /// Signals the process of `task` and all of its group; nothing happens if it does not run yet or
     /// has ended.

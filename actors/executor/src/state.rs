@@ -7,12 +7,16 @@
 //!         LEAVING (kills its tasks) --all ended--> stopped
 //!
 //!  task:  STARTING --started--> RUNNING --kill--> KILLING --grace over--> (SIGKILL)
-//!            |                     |                 |
+//!            |  ^                  |  unhealthy      |
+//!            |  |back-off over     |  too long       |
+//!            |  +--- RESTARTING <--+-- failed -------+
 //!            +---- not started     +---- ended ------+----> ENDED --acknowledged--> forgotten
 //! ```
-//! Registration and updates are in `state/link.rs`, tasks in `state/tasks.rs`, the predicates that
+//! Registration and updates are in `state/link.rs`, tasks in `state/tasks.rs`, their checks and
+//! longest times in `state/checks.rs` over `checker.rs`, the predicates that
 //! must always hold in `state/invariants.rs`.
 
+mod checks;
 mod invariants;
 mod link;
 mod tasks;
@@ -30,6 +34,7 @@ use tepui_runtime::AnyPid;
 
 use crate::{
     ExecutorConfig,
+    checker::Checker,
     effects::{Effect, Timer},
 };
 
@@ -82,6 +87,23 @@ struct Task {
     phase: Phase,
     /// Kills asked for so far.
     kills: u32,
+    /// Why it is being ended, if nobody asked for that.
+    ending: Option<Ending>,
+    /// Starts of its process so far.
+    life: u32,
+    /// Restarts asked for so far.
+    restarts: u32,
+    health: Option<Checker>,
+    check: Option<Checker>,
+}
+
+/// Why a task is ended that nobody asked to end, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Its health check failed.
+    Unhealthy(String),
+    /// It took too long.
+    Overtime(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +111,8 @@ enum Phase {
     Starting,
     Running,
     Killing,
+    /// It has failed, and waits to be started again.
+    Restarting,
     Ended,
 }
 
@@ -119,6 +143,9 @@ impl Executor {
             Timer::Register { attempt } => self.register_again(attempt, out),
             Timer::Recovery { loss } => self.give_up(now, loss, out),
             Timer::Kill { task_id, kill } => self.grace_over(&task_id, kill, out),
+            Timer::Look(look) => self.look(&look, out),
+            Timer::Completion(task_id) => self.completion_over(now, &task_id, out),
+            Timer::Restart { task_id, restart } => self.restart(&task_id, restart, out),
             Timer::Resend => self.resend(out),
         }
     }
@@ -131,6 +158,10 @@ impl Executor {
         status.uuid = Some(uuid);
         status.agent_id = Some(self.agent_id.clone());
         status.executor_id = Some(self.config.place.executor_id.clone());
+        if let Some(task) = self.tasks.get(task_id) {
+            status.healthy = task.health.as_ref().and_then(Checker::is_healthy);
+            status.check_status = task.check.as_ref().and_then(Checker::status);
+        }
         status
     }
 

@@ -73,17 +73,13 @@ pub(crate) fn legacy(name: &str) -> FrameworkInfo {
 }
 
 pub(crate) fn task(id: &str, offer: &Offer, amounts: &str) -> TaskInfo {
-    TaskInfo {
-        id: task_id(id),
-        name: id.to_owned(),
-        agent_id: offer.agent_id.clone(),
-        resources: resources(amounts),
-        command: Some(CommandInfo::shell("true")),
-        executor: None,
-        kill_policy: KillPolicy::default(),
-        labels: Default::default(),
-        data: Vec::new(),
-    }
+    let command = CommandInfo::shell("true");
+    TaskInfo::command(
+        task_id(id),
+        offer.agent_id.clone(),
+        resources(amounts),
+        command,
+    )
 }
 
 pub(crate) fn agent_info(name: &str, amounts: &str) -> AgentInfo {

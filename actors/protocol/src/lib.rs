@@ -9,6 +9,7 @@ pub mod agent;
 pub mod explanation;
 pub mod framework;
 pub mod id;
+pub mod lifecycle;
 #[cfg(feature = "messages")]
 pub mod messages;
 pub mod offer;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     id::{AgentId, ExecutorId, FrameworkId, TaskId},
+    lifecycle::{CheckInfo, CheckStatus, HealthCheck, Limits, RestartOnFailure},
     resources::Resources,
     time::Timestamp,
 };
@@ -329,6 +330,21 @@ pub struct TaskInfo {
     /// How to end it.
     #[serde(default)]
     pub kill_policy: KillPolicy,
+    /// A check that ends it, by the built-in executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// A check that is reported, by the built-in executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckInfo>,
+    /// After this time from its start it is ended, by the built-in executor, and has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_completion_time: Option<Duration>,
+    /// Whether the built-in executor starts it again when it fails; not where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartOnFailure>,
+    /// What it may use beyond `resources`; nothing where absent.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// For people and tools.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -353,6 +369,11 @@ impl TaskInfo {
             command: Some(command),
             executor: None,
             kill_policy: KillPolicy::default(),
+            health_check: None,
+            check: None,
+            max_completion_time: None,
+            restart: None,
+            limits: Limits::default(),
             labels: BTreeMap::new(),
             data: Vec::new(),
         }
@@ -396,6 +417,12 @@ pub struct TaskStatus {
     /// The exit status of the command, for a task that ended by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// Whether its health check says that it is well; absent before that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// The latest status of its plain check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_status: Option<CheckStatus>,
     /// When the agent became unreachable, for TASK_UNREACHABLE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable_time: Option<Timestamp>,
@@ -418,6 +445,8 @@ impl TaskStatus {
             timestamp,
             uuid: None,
             exit_code: None,
+            healthy: None,
+            check_status: None,
             unreachable_time: None,
             data: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! how a job comes along; that is `scheduler.rs`.
 
 mod error;
+pub mod lifecycle;
 mod parse;
 mod spell;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tepui_framework::protocol::{KillPolicy, Resources};
 
 pub use error::JobError;
+use lifecycle::Lifecycle;
 
 /// The longest name of a job or a group, so that task ids stay short.
 const NAME_MAX: usize = 64;
@@ -50,6 +52,9 @@ pub struct Group {
     pub env: BTreeMap<String, String>,
     /// Time between SIGTERM and SIGKILL when an instance is killed.
     pub kill_grace: Duration,
+    /// Checks, restarts and limits.
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
 }
 
 impl Job {
@@ -75,6 +80,11 @@ impl Job {
     /// resources = "cpus:1;mem:256;disk:100"   # instead of cpus, mem, disk, gpus
     /// env = { LC_ALL = "C" }
     /// kill_grace = "5s"   # default 3 s
+    /// health = { http = "8080/health", delay = "5s" }   # or command, tcp; ends the instance
+    /// check = { command = "test -f ready" }             # is reported
+    /// max_time = "1h"
+    /// restarts = 3        # or { retries = 3, backoff = "1s", backoff_max = "60s" }
+    /// limits = { cpus = 2, mem = 512 }
     /// ```
     ///
     /// # Errors
@@ -206,6 +216,7 @@ impl Group {
             after: Vec::new(),
             env: BTreeMap::new(),
             kill_grace: KillPolicy::default().grace_period,
+            lifecycle: Lifecycle::default(),
         }
     }
 }

@@ -24,6 +24,9 @@ mod run;
 mod scheduler;
 
 pub use board::{GetJob, GroupProgress, JobOutcome, JobProgress, JobResult};
-pub use job::{Group, Job, JobError};
+pub use job::{
+    Group, Job, JobError,
+    lifecycle::{Lifecycle, parse_duration, parse_http, parse_port},
+};
 pub use run::{JobHandle, JobOptions, run_job, start_job};
 pub use scheduler::{BatchScheduler, Policy};

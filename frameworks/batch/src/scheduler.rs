@@ -214,10 +214,10 @@ impl BatchScheduler {
             let command = launch::command(job, group, place.index, &self.master, finals);
             let id = self.machine.task_id(place, attempt);
             let task = TaskInfo::command(id, bundle.agent.clone(), resources, command);
-            let kill_policy = launch::kill_policy(group);
+            let task = group.lifecycle.apply(task);
             tasks.push(TaskInfo {
                 name: format!("{} {}", group.name, place.index),
-                kill_policy,
+                kill_policy: launch::kill_policy(group),
                 ..task
             });
         }

@@ -126,7 +126,7 @@ impl Backend for Legacy {
             .collect()
     }
 
-    fn set_cpu(&self, group: &str, milli_cpus: u64, hard: bool) -> Result<(), CgroupError> {
+    fn set_cpu(&self, group: &str, milli_cpus: u64, max: Option<u64>) -> Result<(), CgroupError> {
         let directory = self.directory(group, Controller::Cpu);
         let cpu = CpuController::new(directory.clone(), false);
         let shares = (milli_cpus * SHARES_PER_CPU / 1000).max(SHARES_MIN);
@@ -135,10 +135,10 @@ impl Backend for Legacy {
             &directory,
             cpu.set_shares(shares),
         )?;
-        if !hard {
+        let Some(max) = max else {
             return Ok(());
-        }
-        let quota = i64::try_from(milli_cpus * PERIOD_US / 1000).unwrap_or(i64::MAX);
+        };
+        let quota = i64::try_from(max * PERIOD_US / 1000).unwrap_or(i64::MAX);
         limit(
             format!("cpu.cfs_quota_us = {quota}"),
             &directory,

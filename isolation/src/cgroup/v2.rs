@@ -103,7 +103,7 @@ impl Backend for Unified {
         vec![self.group(group).join("cgroup.procs")]
     }
 
-    fn set_cpu(&self, group: &str, milli_cpus: u64, hard: bool) -> Result<(), CgroupError> {
+    fn set_cpu(&self, group: &str, milli_cpus: u64, max: Option<u64>) -> Result<(), CgroupError> {
         let directory = self.group(group);
         let cpu = CpuController::new(directory.clone(), true);
         let weight = weight(milli_cpus * 1024 / 1000);
@@ -112,10 +112,10 @@ impl Backend for Unified {
             &directory,
             cpu.set_shares(weight),
         )?;
-        if !hard {
+        let Some(max) = max else {
             return Ok(());
-        }
-        let quota = i64::try_from(milli_cpus * PERIOD_US / 1000).unwrap_or(i64::MAX);
+        };
+        let quota = i64::try_from(max * PERIOD_US / 1000).unwrap_or(i64::MAX);
         limit(
             format!("cpu.max = {quota} {PERIOD_US}"),
             &directory,

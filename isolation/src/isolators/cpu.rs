@@ -32,7 +32,8 @@ impl Isolator for Cpu {
 
     fn update(&self, container: &Container) -> Result<(), IsolatorError> {
         let milli = container.milli_cpus;
-        Ok(self.cgroups.set_cpu(&container.name, milli, self.is_hard)?)
+        let max = container.milli_cpus_max.or(self.is_hard.then_some(milli));
+        Ok(self.cgroups.set_cpu(&container.name, milli, max)?)
     }
 
     fn usage(&self, container: &Container, usage: &mut Usage) {

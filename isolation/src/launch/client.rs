@@ -68,7 +68,9 @@ pub fn start(
     let told = write_frame(&mut ours, plan).and_then(|()| read_frame(&mut ours));
     let problem = match told {
         Ok(Some(Report::Started)) => match ProcessIdentity::of(child.id()) {
-            Some(identity) => return Ok(Launched::watched(child, identity, ours)),
+            Some(identity) => {
+                return Ok(Launched::watched(child, identity, ours, plan.clone()));
+            }
             None => failed(io::Error::other("its entry in /proc cannot be read")),
         },
         Ok(Some(Report::Failed(failure))) => step(&plan.program, failure),

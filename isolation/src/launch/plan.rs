@@ -20,6 +20,9 @@ pub struct Plan {
     pub environment: BTreeMap<String, String>,
     /// The working directory, as the process sees it.
     pub directory: PathBuf,
+    /// A process of the container that it comes to; it makes none of its own then, and `namespaces`
+    /// are those of that process.
+    pub enter: Option<u32>,
     /// Files named `cgroup.procs` or `tasks` to write the process into, one a hierarchy.
     pub cgroups: Vec<PathBuf>,
     /// What it does not share with the rest of the machine.

@@ -8,7 +8,7 @@ use std::{ffi::CString, fs, os::unix::ffi::OsStrExt as _};
 
 use nix::{
     errno::Errno,
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
     sys::{
         prctl,
         resource::{Resource, setrlimit},
@@ -64,15 +64,14 @@ pub(super) fn enter(plan: &Plan) -> Result<(), Failure> {
         fs::write(file, "0").map_err(|error| failure(Stage::Cgroup, file, &error))?;
     }
     for namespace in &plan.namespaces {
-        let flag = match namespace {
-            // The launcher has made it; whoever is in it is its first process.
-            Namespace::Pid => continue,
-            Namespace::Ipc => CloneFlags::CLONE_NEWIPC,
-            Namespace::Uts => CloneFlags::CLONE_NEWUTS,
-            Namespace::Mount => CloneFlags::CLONE_NEWNS,
-            Namespace::Cgroup => CloneFlags::CLONE_NEWCGROUP,
-        };
-        unshare(flag).map_err(|errno| Failure::of(Stage::Namespace, namespace, errno))?;
+        match (namespace, plan.enter) {
+            // The launcher has made or joined it, so that this process is in it.
+            (Namespace::Pid, _) => {}
+            // The mounts come last: the machine's /proc is needed until then.
+            (namespace, Some(inside)) => join(inside, *namespace)?,
+            (namespace, None) => unshare(kind(*namespace).0)
+                .map_err(|errno| Failure::of(Stage::Namespace, namespace, errno))?,
+        }
     }
     if let Some(tree) = &plan.root {
         root::enter(tree)?;
@@ -81,6 +80,24 @@ pub(super) fn enter(plan: &Plan) -> Result<(), Failure> {
         unistd::sethostname(name).map_err(|errno| Failure::of(Stage::Hostname, name, errno))?;
     }
     Ok(())
+}
+
+/// Enters a namespace of another process; that of process numbers is for its children alone.
+pub(super) fn join(inside: u32, namespace: Namespace) -> Result<(), Failure> {
+    let (flag, name) = kind(namespace);
+    let path = format!("/proc/{inside}/ns/{name}");
+    let file = fs::File::open(&path).map_err(|error| failure(Stage::Namespace, &path, &error))?;
+    setns(file, flag).map_err(|errno| Failure::of(Stage::Namespace, &path, errno))
+}
+
+fn kind(namespace: Namespace) -> (CloneFlags, &'static str) {
+    match namespace {
+        Namespace::Pid => (CloneFlags::CLONE_NEWPID, "pid"),
+        Namespace::Ipc => (CloneFlags::CLONE_NEWIPC, "ipc"),
+        Namespace::Uts => (CloneFlags::CLONE_NEWUTS, "uts"),
+        Namespace::Mount => (CloneFlags::CLONE_NEWNS, "mnt"),
+        Namespace::Cgroup => (CloneFlags::CLONE_NEWCGROUP, "cgroup"),
+    }
 }
 
 fn finish(plan: &Plan) -> Result<std::convert::Infallible, Failure> {

@@ -98,7 +98,12 @@ impl Supervisor {
             })
             .map_err(|errno| plain(Stage::Fork, errno))?;
         let memory = plan.memory.as_ref().map(Watcher::of).transpose()?;
-        let has_init = plan.namespaces.contains(&Namespace::Pid);
+        let has_pids = plan.namespaces.contains(&Namespace::Pid);
+        let has_init = has_pids && plan.enter.is_none();
+        if let Some(inside) = plan.enter.filter(|_| has_pids) {
+            // Whoever it forks is in it.
+            process::join(inside, Namespace::Pid)?;
+        }
         if has_init {
             unshare(CloneFlags::CLONE_NEWPID)
                 .map_err(|errno| Failure::of(Stage::Namespace, Namespace::Pid, errno))?;

@@ -117,6 +117,20 @@ impl ProcessIdentity {
         }
     }
 
+    /// The processes that this one has started and not waited for, oldest first; none if it has ended.
+    pub fn children(self) -> Vec<u32> {
+        let file = format!("/proc/{0}/task/{0}/children", self.pid);
+        let text = fs::read_to_string(file).unwrap_or_default();
+        // Read first, then asked who it is: the number may have become another's before.
+        match self.is_alive() {
+            true => text
+                .split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect(),
+            false => Vec::new(),
+        }
+    }
+
     fn stat(self) -> Option<Stat> {
         Stat::read(self.pid).filter(|stat| stat.start_time == self.start_time)
     }

@@ -37,7 +37,12 @@ impl fmt::Display for News {
             News::Connected(true) => f.write_str("the master is back"),
             News::Connected(false) => f.write_str("the master is lost; tasks run on"),
             News::Status(status) => {
-                let line = status.message.lines().next().unwrap_or_default();
+                let line = match (status.message.lines().next(), status.healthy) {
+                    (Some(line), _) => line,
+                    (None, Some(true)) => "healthy",
+                    (None, Some(false)) => "not healthy",
+                    (None, None) => "",
+                };
                 let head = format!("{:24} {}", status.task_id, status.state);
                 f.write_str(format!("{head:40} {line}").trim_end())
             }

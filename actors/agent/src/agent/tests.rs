@@ -71,17 +71,8 @@ fn legacy_framework() -> FrameworkInfo {
 }
 
 fn task(name: &str) -> TaskInfo {
-    TaskInfo {
-        id: tid(name),
-        name: name.to_owned(),
-        agent_id: agent_id(),
-        resources: "cpus:1".parse().unwrap(),
-        command: Some(CommandInfo::shell("true")),
-        executor: None,
-        kill_policy: KillPolicy::default(),
-        labels: BTreeMap::new(),
-        data: Vec::new(),
-    }
+    let (resources, command) = ("cpus:1".parse().unwrap(), CommandInfo::shell("true"));
+    TaskInfo::command(tid(name), agent_id(), resources, command)
 }
 
 /// A task for the framework's own executor `e`.

@@ -27,16 +27,10 @@ pub(crate) fn run_task(name: &str, line: &str, kill_policy: KillPolicy) -> agent
         id: Some(framework_id()),
         ..FrameworkInfo::new("f", role)
     };
+    let (id, resources) = (TaskId::new(name).unwrap(), "cpus:1".parse().unwrap());
     let task = TaskInfo {
-        id: TaskId::new(name).unwrap(),
-        name: name.to_owned(),
-        agent_id: agent_id(),
-        resources: "cpus:1".parse().unwrap(),
-        command: Some(CommandInfo::shell(line)),
-        executor: None,
         kill_policy,
-        labels: BTreeMap::new(),
-        data: Vec::new(),
+        ..TaskInfo::command(id, agent_id(), resources, CommandInfo::shell(line))
     };
     agent::RunTask { framework, task }
 }

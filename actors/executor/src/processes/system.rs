@@ -12,15 +12,19 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{
     Container, Containerizer, Ended, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal,
-    process::{chain, family},
+    launch::Plan,
+    process::{LaunchError, chain, family},
 };
-use tepui_protocol::{GpuShare, TaskId};
+use tepui_protocol::{CommandInfo, GpuShare, TaskId, lifecycle::Probe};
 use tokio::sync::oneshot;
 
-use super::{Processes, StartProcess, Started};
+use super::{Processes, StartProbe, StartProcess, Started, probes};
+use crate::checker::ProbeResult;
 
 /// The thread makes launch plans and waits; it needs little stack.
-const WATCHER_STACK: usize = 256 * 1024;
+pub(super) const WATCHER_STACK: usize = 256 * 1024;
+/// Where the output of checks goes: nobody reads it.
+const NOWHERE: &str = "/dev/null";
 
 /// Real processes, through `tepui-isolation`.
 #[derive(Debug, Default)]
@@ -31,8 +35,8 @@ pub struct SystemProcesses {
     containers: Option<Containers>,
 }
 
-/// The process groups of tasks that run.
-type Groups = Arc<Mutex<BTreeMap<TaskId, ProcessIdentity>>>;
+/// The process groups of tasks that run, and what their launchers were told.
+type Groups = Arc<Mutex<BTreeMap<TaskId, (ProcessIdentity, Option<Plan>)>>>;
 
 /// In what containers an executor runs its tasks.
 #[derive(Clone, Debug)]
@@ -70,7 +74,9 @@ impl SystemProcesses {
         Self { containers, ..self }
     }
 
-    fn groups(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskId, ProcessIdentity>> {
+    fn groups(
+        &self,
+    ) -> std::sync::MutexGuard<'_, BTreeMap<TaskId, (ProcessIdentity, Option<Plan>)>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,6 +128,7 @@ impl Processes for SystemProcesses {
                     gpus: containers.gpus.clone(),
                     ..Container::new(name, start.sandbox.clone(), &start.resources)
                 };
+                let container = container.limited(&start.limits);
                 (containers, container)
             }),
             live: self.live.clone(),
@@ -136,7 +143,7 @@ impl Processes for SystemProcesses {
                 Ok(launched) => {
                     let identity = launched.identity();
                     let mut all = groups.lock().unwrap_or_else(PoisonError::into_inner);
-                    all.insert(task, identity);
+                    all.insert(task, (identity, launched.plan().cloned()));
                     drop(all);
                     let _ = started.send(Ok(identity));
                     let _ = over.send(watch.finish(launched));
@@ -161,8 +168,45 @@ impl Processes for SystemProcesses {
         })
     }
 
+    fn probe(&mut self, start: &StartProbe) -> LocalBoxFuture<'static, ProbeResult> {
+        let StartProbe {
+            task_id,
+            probe,
+            timeout,
+            ..
+        } = start.clone();
+        let command = match &probe {
+            Probe::Command(command) => command.clone(),
+            Probe::Http { .. } | Probe::Tcp { .. } => CommandInfo::default(),
+        };
+        let (environment, sandbox) = (start.environment.clone(), start.sandbox.clone());
+        let spec = LaunchSpec {
+            outputs: [NOWHERE.to_owned(), NOWHERE.to_owned()],
+            ..LaunchSpec::command(&command, environment, sandbox)
+        };
+        let running = self.groups().get(&task_id).cloned();
+        let containers = self.containers.clone();
+        probes::look(probe, timeout, move || {
+            let (process, plan) = running.ok_or(ProbeResult::Killed)?;
+            let launched = match (&containers, &plan) {
+                (Some(containers), Some(plan)) => {
+                    containers.containerizer.enter(plan, process, &spec)
+                }
+                _ => spec.launch(),
+            };
+            launched.map_err(|error| match error {
+                LaunchError::Program { .. } => ProbeResult::Failed(chain(&error)),
+                // The container may be about to end.
+                error => {
+                    tracing::warn!(problem = chain(&error), "check not done");
+                    ProbeResult::Killed
+                }
+            })
+        })
+    }
+
     fn signal(&mut self, task: &TaskId, signal: Signal) {
-        if let Some(group) = self.groups().get(task)
+        if let Some((group, _)) = self.groups().get(task)
             && let Err(error) = group.signal_group(signal)
         {
             tracing::debug!(%task, %error, "signal not sent");

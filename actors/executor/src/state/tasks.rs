@@ -5,7 +5,7 @@ use tepui_protocol::{
     KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp, messages::executor,
 };
 
-use super::{Executor, Phase, Task};
+use super::{Ending, Executor, Phase, Task};
 use crate::{
     effects::{Effect, Timer},
     environment,
@@ -20,19 +20,18 @@ impl Executor {
         }
         self.had_task = true;
         let id = task.id.clone();
-        let start = task.command.clone().map(|command| StartProcess {
-            task_id: id.clone(),
-            command,
-            environment: environment::of_task(&self.config, &task),
-            sandbox: self.config.place.sandbox.clone(),
-            resources: task.resources.clone(),
-        });
+        let start = self.start_of(&task);
         self.tasks.insert(
             id.clone(),
             Task {
                 info: task,
                 phase: Phase::Starting,
                 kills: 0,
+                ending: None,
+                life: 0,
+                restarts: 0,
+                health: None,
+                check: None,
             },
         );
         match start {
@@ -52,6 +51,17 @@ impl Executor {
         }
     }
 
+    fn start_of(&self, task: &TaskInfo) -> Option<StartProcess> {
+        Some(StartProcess {
+            task_id: task.id.clone(),
+            command: task.command.clone()?,
+            environment: environment::of_task(&self.config, task),
+            sandbox: self.config.place.sandbox.clone(),
+            resources: task.resources.clone(),
+            limits: task.limits,
+        })
+    }
+
     /// The process of a task runs, or could not be started.
     pub fn on_started(
         &mut self,
@@ -69,8 +79,16 @@ impl Executor {
             }
             (Phase::Starting, Ok(())) => {
                 task.phase = Phase::Running;
-                let status = self.status(task_id, TaskState::Running, now);
+                task.life += 1;
+                task.begin_checks(now);
+                let restarts = task.restarts;
+                let mut status = self.status(task_id, TaskState::Running, now);
+                if restarts > 0 {
+                    status.message = format!("restarted, for the {} time", ordinal(restarts));
+                }
                 self.update(status, out);
+                self.await_looks(task_id, out);
+                self.await_completion(task_id, out);
             }
             // Killed before there was a process to signal: its grace begins now.
             (Phase::Killing, Ok(())) => {
@@ -80,7 +98,7 @@ impl Executor {
                 let timer = Timer::Kill { task_id, kill };
                 out.push(Effect::Timer { after, timer });
             }
-            (Phase::Running | Phase::Ended, _) => {}
+            (Phase::Running | Phase::Restarting | Phase::Ended, _) => {}
         }
     }
 
@@ -96,18 +114,79 @@ impl Executor {
         let Some(task) = self
             .tasks
             .get(task_id)
-            .filter(|task| task.phase != Phase::Ended)
+            .filter(|task| !matches!(task.phase, Phase::Restarting | Phase::Ended))
         else {
             return;
         };
         let text = format!("command {ended}");
-        let (state, why) = match task.phase {
-            Phase::Killing => (TaskState::Killed, Some((None, text))),
+        let (state, why) = match (task.phase, task.ending.clone()) {
+            (Phase::Killing, None) => (TaskState::Killed, Some((None, text))),
+            //= mesos, command executor: KILLED, and not healthy
+            (Phase::Killing, Some(Ending::Unhealthy(why))) => {
+                let reason = Some(Reason::TaskHealthCheckStatusUpdated);
+                (TaskState::Killed, Some((reason, why)))
+            }
+            (Phase::Killing, Some(Ending::Overtime(why))) => {
+                let reason = Some(Reason::MaxCompletionTimeReached);
+                (TaskState::Failed, Some((reason, why)))
+            }
             _ if limitation.is_some() => (TaskState::Failed, limitation.map(limited)),
             _ if ended.is_success() => (TaskState::Finished, None),
             _ => (TaskState::Failed, Some((None, text))),
         };
-        self.end(now, task_id, state, ended.exit_code(), why, out);
+        let is_meant = state == TaskState::Finished
+            || task.phase == Phase::Killing && !matches!(task.ending, Some(Ending::Unhealthy(_)));
+        if is_meant || !self.restart_later(task_id, out) {
+            self.end(now, task_id, state, ended.exit_code(), why, out);
+        }
+    }
+
+    /// Starts a task that has failed again after a while, if it may be. Returns whether it will be.
+    fn restart_later(&mut self, task_id: &TaskId, out: &mut Vec<Effect>) -> bool {
+        if self.leaving.is_some() {
+            return false;
+        }
+        let Some(task) = self.tasks.get_mut(task_id) else {
+            return false;
+        };
+        let policy = task
+            .info
+            .restart
+            .filter(|policy| task.restarts < policy.retries);
+        let Some(policy) = policy else { return false };
+        let after = policy.delay(task.restarts);
+        task.restarts += 1;
+        (task.phase, task.ending) = (Phase::Restarting, None);
+        let timer = Timer::Restart {
+            task_id: task_id.clone(),
+            restart: task.restarts,
+        };
+        out.push(Effect::Timer { after, timer });
+        true
+    }
+
+    pub(super) fn restart(&mut self, task_id: &TaskId, restart: u32, out: &mut Vec<Effect>) {
+        let meant = |task: &&mut Task| task.phase == Phase::Restarting && task.restarts == restart;
+        let Some(task) = self.tasks.get_mut(task_id).filter(meant) else {
+            return;
+        };
+        task.phase = Phase::Starting;
+        let info = task.info.clone();
+        out.extend(self.start_of(&info).map(Effect::Start));
+    }
+
+    /// Ends a task for a reason of the executor's own.
+    pub(super) fn end_for(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        ending: Ending,
+        out: &mut Vec<Effect>,
+    ) {
+        self.kill(now, task_id, None, out);
+        if let Some(task) = self.tasks.get_mut(task_id) {
+            task.ending = Some(ending);
+        }
     }
 
     /// End a task: SIGTERM, and SIGKILL after its grace. A repeated kill starts a new grace.
@@ -136,6 +215,12 @@ impl Executor {
         else {
             return;
         };
+        // Whoever asks has the last word on why.
+        task.ending = None;
+        if task.phase == Phase::Restarting {
+            let why = (None, "killed while it waited to be restarted".to_owned());
+            return self.end(now, task_id, TaskState::Killed, None, Some(why), out);
+        }
         task.kills += 1;
         let (kill, first) = (task.kills, task.phase != Phase::Killing);
         let grace = policy.unwrap_or(task.info.kill_policy).grace_period;
@@ -167,7 +252,7 @@ impl Executor {
         self.end(now, id, TaskState::Failed, None, Some(why), out);
     }
 
-    fn end(
+    pub(super) fn end(
         &mut self,
         now: Timestamp,
         task_id: &TaskId,
@@ -196,4 +281,16 @@ fn limited(limitation: Limitation) -> (Option<Reason>, String) {
         LimitationKind::Disk => Reason::ContainerLimitationDisk,
     };
     (Some(reason), limitation.message)
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`.
+fn ordinal(n: u32) -> String {
+    let ending = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
 }

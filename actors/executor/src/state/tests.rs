@@ -1,6 +1,6 @@
 //! What an executor does, message by message.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use rand::SeedableRng;
 use tepui_isolation::Signal;
@@ -8,6 +8,7 @@ use tepui_protocol::{CommandInfo, KillPolicy, Reason, messages::environment::Exe
 
 use super::*;
 
+mod checks;
 mod lifecycle;
 mod registration;
 
@@ -32,17 +33,14 @@ fn place() -> ExecutorPlace {
 }
 
 fn task(id: &str) -> TaskInfo {
-    TaskInfo {
-        id: id.parse().unwrap(),
-        name: id.to_owned(),
-        agent_id: "m-S1".parse().unwrap(),
-        resources: "cpus:1;ports:[31000-31001]".parse().unwrap(),
-        command: Some(CommandInfo::shell("true")),
-        executor: None,
-        kill_policy: KillPolicy::default(),
-        labels: BTreeMap::new(),
-        data: Vec::new(),
-    }
+    let resources = "cpus:1;ports:[31000-31001]".parse().unwrap();
+    let command = CommandInfo::shell("true");
+    TaskInfo::command(
+        id.parse().unwrap(),
+        "m-S1".parse().unwrap(),
+        resources,
+        command,
+    )
 }
 
 fn id(text: &str) -> TaskId {

@@ -30,6 +30,7 @@ impl Master {
         if task.resources.is_empty() {
             return Err("the task uses no resources".to_owned());
         }
+        check_lifecycle(task)?;
         let mut needed = task.resources.clone();
         match (&task.command, &task.executor) {
             (Some(_), None) => {}
@@ -85,6 +86,37 @@ impl Master {
             )),
         }
     }
+}
+
+/// What only the built-in executor does; and limits that are some.
+fn check_lifecycle(task: &TaskInfo) -> Result<(), String> {
+    let watched = [
+        ("health_check", task.health_check.is_some()),
+        ("check", task.check.is_some()),
+        ("max_completion_time", task.max_completion_time.is_some()),
+        ("restart", task.restart.is_some()),
+        ("limits", !task.limits.is_empty()),
+    ];
+    if let Some((name, _)) = watched
+        .iter()
+        .find(|(_, is_set)| *is_set && task.executor.is_some())
+    {
+        return Err(format!(
+            "{name} is for tasks with a command: executors see to their own tasks"
+        ));
+    }
+    let (limits, resources) = (&task.limits, &task.resources);
+    for (name, limit, has) in [
+        ("cpus", limits.cpus, resources.cpus()),
+        ("mem", limits.mem, resources.mem()),
+    ] {
+        if let Some(limit) = limit.filter(|limit| *limit < has) {
+            return Err(format!(
+                "the limit of {name} is {limit}, less than the {has} that it asks for"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_resources(resources: &Resources, role: &Role, whose: &str) -> Result<(), String> {

@@ -1,7 +1,9 @@
 //! Tasks: launched, refused, updated, killed, forgotten.
 
 use tepui_protocol::{
-    CommandInfo, ExecutorId, ExecutorInfo, Filters, Offer, Reason, Source, TaskInfo, TaskState,
+    CommandInfo, ExecutorId, ExecutorInfo, Filters, Offer, Reason, Scalar, Source, TaskInfo,
+    TaskState,
+    lifecycle::Limits,
     messages::{
         agent::ExecutorExited,
         operator::GetTasks,
@@ -192,6 +194,13 @@ fn invalid_tasks_are_errors_that_say_why() {
         task("x", &offer, "cpus:3.001"),
         task("x", &offer, ""),
         task("x", &offer, "gpus:1.5"),
+        TaskInfo {
+            limits: Limits {
+                mem: Some(Scalar::from_whole(1)),
+                ..Limits::default()
+            },
+            ..task("x", &offer, "cpus:1;mem:2")
+        },
         both,
         none,
         elsewhere,
@@ -213,6 +222,7 @@ fn invalid_tasks_are_errors_that_say_why() {
         "3.001",
         "no resources",
         "must be whole",
+        "limit of mem is 1",
         "exactly one",
         "exactly one",
         "names agent z",
@@ -240,7 +250,7 @@ fn invalid_tasks_are_errors_that_say_why() {
         TaskState::Staging,
         "the others are not affected"
     );
-    assert_eq!(cluster.metric("master/tasks_error"), 9.0);
+    assert_eq!(cluster.metric("master/tasks_error"), 10.0);
 }
 
 #[test]

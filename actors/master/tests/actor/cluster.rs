@@ -297,17 +297,8 @@ impl FakeDriver {
             return;
         };
         self.launched += 1;
-        let task = TaskInfo {
-            id: TaskId::new(format!("{}{:03}", self.info.name, self.launched)).unwrap(),
-            name: String::new(),
-            agent_id: offer.agent_id,
-            resources,
-            command: Some(CommandInfo::shell("true")),
-            executor: None,
-            kill_policy: KillPolicy::default(),
-            labels: BTreeMap::new(),
-            data: Vec::new(),
-        };
+        let id = TaskId::new(format!("{}{:03}", self.info.name, self.launched)).unwrap();
+        let task = TaskInfo::command(id, offer.agent_id, resources, CommandInfo::shell("true"));
         let operations = vec![Operation::Launch(vec![task])];
         let _ = self.master.tell(Accept {
             framework_id,

@@ -1,5 +1,7 @@
 //! Reading a job file: TOML with line numbers, so that every error points at its place.
 
+mod lifecycle;
+
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use tepui_framework::protocol::{KillPolicy, Resource, Resources, Scalar};
@@ -8,10 +10,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Group, Job, JobError, check_command, check_count, check_name, spell};
+use super::{
+    Group, Job, JobError, check_command, check_count, check_name, lifecycle::parse_duration, spell,
+};
 
 const JOB_KEYS: [&str; 2] = ["name", "group"];
-const GROUP_KEYS: [&str; 12] = [
+const GROUP_KEYS: [&str; 17] = [
     "name",
     "command",
     "count",
@@ -24,6 +28,11 @@ const GROUP_KEYS: [&str; 12] = [
     "after",
     "env",
     "kill_grace",
+    "health",
+    "check",
+    "max_time",
+    "restarts",
+    "limits",
 ];
 /// What people write for our keys.
 const OTHER_NAMES: [(&str, &str); 9] = [
@@ -133,6 +142,7 @@ fn group(table: &DeTable<'_>, span: Range<usize>) -> Result<Group, Problem> {
         Some(value) => duration("kill_grace", value)?,
         None => KillPolicy::default().grace_period,
     };
+    group.lifecycle = lifecycle::lifecycle(table)?;
     Ok(group)
 }
 
@@ -257,29 +267,7 @@ fn environment(value: &Spanned<DeValue<'_>>) -> Result<BTreeMap<String, String>,
 }
 
 fn duration(key: &str, value: &Spanned<DeValue<'_>>) -> Result<Duration, Problem> {
-    let text = text_of(key, value)?;
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(end);
-    let millis = match unit.trim() {
-        "ms" => 1,
-        "s" | "secs" => 1000,
-        "m" | "mins" => 60_000,
-        "h" | "hrs" => 3_600_000,
-        _ => 0,
-    };
-    let number: Option<u64> = digits.parse().ok();
-    let total = number
-        .and_then(|number| number.checked_mul(millis))
-        .filter(|_| millis > 0);
-    total.map(Duration::from_millis).ok_or_else(|| {
-        bad(
-            key,
-            value,
-            "must be a duration, as \"500ms\", \"5s\", \"2m\" or \"1h\"",
-        )
-    })
+    parse_duration(text_of(key, value)?).map_err(|rule| bad(key, value, rule))
 }
 
 fn text_of<'a>(key: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, Problem> {

@@ -1,5 +1,10 @@
 //! Job files, good and bad.
 
+use tepui_framework::protocol::{
+    CommandInfo, Scalar,
+    lifecycle::{HealthCheck, Probe, RestartOnFailure},
+};
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -54,6 +59,92 @@ fn defaults_are_small_and_the_file_names_the_job() {
     assert_eq!(job.groups[0].kill_grace, Duration::from_secs(3));
 }
 
+/// A group with these lines more.
+fn group_with(lines: &str) -> Result<Group, String> {
+    let text = format!("[[group]]\nname = 'a'\ncommand = 'true'\n{lines}\n");
+    let job = Job::parse("job.toml", &text).map_err(|error| error.to_string())?;
+    Ok(job.groups[0].clone())
+}
+
+#[test]
+fn checks_restarts_and_limits_are_read_with_their_defaults() {
+    let lifecycle = |lines| group_with(lines).unwrap().lifecycle;
+    let seconds = Duration::from_secs;
+    assert_eq!(lifecycle(""), Lifecycle::default());
+    let health =
+        lifecycle("health = { http = '8080/up', delay = '1s', failures = 1 }").health_check;
+    let path = "/up".to_owned();
+    let mut expected = HealthCheck::new(Probe::Http { port: 8080, path });
+    (expected.check.delay, expected.failures) = (seconds(1), 1);
+    assert_eq!(health, Some(expected));
+    let health = lifecycle("health = { tcp = 80, grace = '2m', timeout = '3s' }").health_check;
+    let mut expected = HealthCheck::new(Probe::Tcp { port: 80 });
+    (expected.grace_period, expected.check.timeout) = (seconds(120), seconds(3));
+    assert_eq!(health, Some(expected));
+    let check = lifecycle("check = { command = 'test -f x', interval = '2s' }")
+        .check
+        .unwrap();
+    assert_eq!(check.interval, seconds(2));
+    assert_eq!(check.probe, Probe::Command(CommandInfo::shell("test -f x")));
+    let restart = lifecycle("restarts = 3").restart;
+    assert_eq!(restart, Some(RestartOnFailure::new(3)));
+    let restart = lifecycle("restarts = { retries = 1, backoff = '0s' }")
+        .restart
+        .unwrap();
+    assert_eq!(
+        (restart.retries, restart.backoff, restart.backoff_max),
+        (1, seconds(0), seconds(60))
+    );
+    let rest = lifecycle("max_time = '1h'\nlimits = { mem = 512 }");
+    assert_eq!(rest.max_completion_time, Some(seconds(3600)));
+    assert_eq!(
+        (rest.limits.cpus, rest.limits.mem),
+        (None, Some(Scalar::from_whole(512)))
+    );
+}
+
+#[test]
+fn mistakes_in_checks_are_told_with_line_and_rule() {
+    for (line, told) in [
+        (
+            "health = 1",
+            "4: health must be a table, as health = { ... }, not a whole number",
+        ),
+        (
+            "health = {}",
+            "4: health must have one of command, http and tcp",
+        ),
+        (
+            "check = { tcp = 1, http = 2 }",
+            "4: check must have one of command, http and tcp",
+        ),
+        (
+            "health = { tcp = 0 }",
+            "4: tcp = 0: must be a port, from 1 to 65535",
+        ),
+        (
+            "health = { http = 'x' }",
+            "4: http = \"x\": must be a port and a path, as 8080/health",
+        ),
+        (
+            "health = { tcp = 1, failures = 0 }",
+            "4: failures = 0: must be at least 1",
+        ),
+        ("restarts = {}", "4: restarts has no key \"retries\""),
+        (
+            "max_time = 5",
+            "4: max_time must be a text in quotes, not a whole number",
+        ),
+    ] {
+        assert_eq!(group_with(line).unwrap_err(), format!("job.toml:{told}"));
+    }
+    let told = group_with("check = { tcp = 1, failures = 3 }").unwrap_err();
+    assert!(
+        told.starts_with("job.toml:4: unknown key \"failures\" in check"),
+        "{told}"
+    );
+}
+
 /// Replaces `from` in the good file; the error must begin with `job.toml:` and the line of `from`.
 #[test]
 fn errors_name_line_value_and_what_to_write() {
@@ -71,7 +162,7 @@ fn errors_name_line_value_and_what_to_write() {
         (
             "retries = 2",
             "banana = 2",
-            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace"#,
+            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace, health, check, max_time, restarts, limits"#,
         ),
         (
             "name = \"word-count\"",
