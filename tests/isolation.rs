@@ -5,7 +5,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -135,6 +136,13 @@ impl Cluster {
     fn text(&self, arguments: &[&str]) -> String {
         let Output { stdout, stderr, .. } = self.command(arguments).output().expect("it runs");
         String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr)
+    }
+
+    /// What a command writes as JSON. It may say on stderr that an agent is just coming back.
+    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = self.command(arguments).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// The containers that something is left of.
@@ -270,8 +278,7 @@ fn a_task_outlives_its_agent_and_ends_cleanly_after_that() {
     cluster.start_agent();
     assert_eq!((sleepers(&span).len(), cluster.left().len()), (2, 1));
     // The init and the two sleepers, in a container of 64 MiB.
-    let used = cluster.text(&["stats", "--json", "sleeper.run.0.0"]);
-    let used: serde_json::Value = serde_json::from_str(&used).expect("JSON");
+    let used = cluster.json(&["stats", "--json", "sleeper.run.0.0"]);
     assert_eq!(used[0]["usage"]["pids"], 3, "{used}");
     assert_eq!(used[0]["usage"]["memory_limit"], 64 << 20, "{used}");
     assert!(used[0]["usage"]["cpu_us"].as_u64() > Some(0), "{used}");
@@ -295,4 +302,88 @@ fn an_agent_removes_what_died_while_it_was_away() {
     assert!(cluster.is_gone(&span, &first, &container));
     cluster.end(job);
     assert_eq!((sleepers(&span), cluster.left()), (vec![], [].into()));
+}
+
+/// The JSON at a path of the agent's node.
+fn fetch(address: &str, path: &str) -> serde_json::Value {
+    let mut stream = TcpStream::connect(address).expect("the agent listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+#[test]
+fn what_containers_use_is_told_over_http_and_peaks_are_kept() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    // Five processes for a moment, and a processor as long as there is no file `calm`.
+    let line =
+        "for n in 1 2 3 4; do sleep 1.5 & done; until [ -e calm ]; do :; done; exec sleep 1000";
+    let mut command = cluster.command(&["run", "--mem", "64", "--name", "busy", "--", line]);
+    let job = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let address = cluster.agent().address.clone();
+    let used = |cluster: &Cluster| cluster.json(&["stats", "--json", "busy.run.0.0"]);
+    let has_peaks = |used: &serde_json::Value| {
+        let usage = &used[0]["usage"];
+        usage["cpu_milli_peak"].as_u64() > Some(100) && usage["pids_peak"].as_u64() >= Some(6)
+    };
+    assert!(
+        (0..20).any(|_| has_peaks(&used(&cluster))),
+        "{}",
+        used(&cluster)
+    );
+    let containers = fetch(&address, "/containers");
+    let [container] = &containers.as_array().expect("a list")[..] else {
+        panic!("{containers}");
+    };
+    let id = cluster.left().pop_first().expect("a container");
+    assert_eq!(container["container_id"], id.as_str(), "{containers}");
+    assert_eq!(
+        container["status"]["container_id"]["value"],
+        id.as_str(),
+        "{containers}"
+    );
+    assert_eq!(container["executor_id"], "busy.run.0.0", "{containers}");
+    let statistics = &container["statistics"];
+    assert_eq!(statistics["mem_limit_bytes"], 64 << 20, "{statistics}");
+    assert_eq!(statistics["cpus_limit"], 1.0, "{statistics}");
+    let time = |name: &str| statistics[name].as_f64().expect(name);
+    assert!(
+        time("cpus_user_time_secs") + time("cpus_system_time_secs") > 0.05,
+        "{statistics}"
+    );
+    let monitor = fetch(&address, "/monitor/statistics");
+    assert_eq!(monitor[0]["executor_id"], "busy.run.0.0", "{monitor}");
+    assert!(
+        monitor[0]["statistics"]["threads"].as_u64() >= Some(2),
+        "{monitor}"
+    );
+    // Peaks stay when all is calm.
+    let sandbox = fs::read_dir(cluster.work_dir() + "/sandboxes")
+        .expect("sandboxes")
+        .next();
+    let calm = sandbox
+        .expect("a framework")
+        .expect("an entry")
+        .path()
+        .join("busy.run.0.0")
+        .join(&id);
+    fs::write(calm.join("calm"), "").expect("the sandbox");
+    let is_calm = |used: &serde_json::Value| used[0]["usage"]["cpu_milli"].as_u64() < Some(50);
+    assert!(
+        (0..20).any(|_| is_calm(&used(&cluster))),
+        "{}",
+        used(&cluster)
+    );
+    assert!(has_peaks(&used(&cluster)), "{}", used(&cluster));
+    cluster.end(job);
 }

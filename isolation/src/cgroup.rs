@@ -17,6 +17,7 @@ mod v2;
 use std::{
     collections::BTreeSet,
     fmt::Debug,
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -158,6 +159,13 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Adds what a controller counted.
     fn read_usage(&self, group: &str, controller: Controller, usage: &mut Usage);
+
+    /// Opens the file that begins with a controller's count of now: of `Cpuacct` the processor time, of
+    /// `Pids` the processes and threads. None for others, and where it is not there.
+    fn open_count(&self, group: &str, controller: Controller) -> Option<File>;
+
+    /// What the count of `Cpuacct` is to be divided by for microseconds.
+    fn cpu_time_scale(&self) -> u64;
 
     /// Kills all processes of a group, and removes it. Blocks for some milliseconds, 2 s at most; a
     /// group that is not there is removed already.

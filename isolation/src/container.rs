@@ -15,10 +15,11 @@ use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 use tepui_protocol::{GpuShare, Resources, Scalar, lifecycle::Limits};
 
 use crate::{
-    cgroup::{self, Usage},
+    cgroup::{self, Backend, Usage},
     isolators::{self, Core, Isolator, IsolatorError, Machine},
     launch::{self, Plan, Program},
     process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
+    sampler::Sampler,
 };
 
 pub use config::{ConfigError, IsolationConfig, Off};
@@ -86,6 +87,7 @@ pub struct Containerizer {
     config: IsolationConfig,
     launcher: Program,
     isolators: Vec<(&'static str, Box<dyn Isolator>)>,
+    cgroups: Option<Arc<dyn Backend>>,
 }
 
 impl Containerizer {
@@ -105,6 +107,7 @@ impl Containerizer {
         let mut isolators: Vec<(&'static str, Box<dyn Isolator>)> = Vec::new();
         let used = chosen.iter().flat_map(|(entry, _)| entry.controllers);
         let controllers: BTreeSet<_> = used.copied().collect();
+        let cgroups = machine.cgroups.clone().filter(|_| !controllers.is_empty());
         if let Some(cgroups) = machine.cgroups.filter(|_| !controllers.is_empty()) {
             let controllers = controllers
                 .into_iter()
@@ -124,6 +127,7 @@ impl Containerizer {
             config,
             launcher,
             isolators,
+            cgroups,
         };
         Ok((containerizer, off))
     }
@@ -225,6 +229,11 @@ impl Containerizer {
             isolator.usage(container, &mut usage);
         }
         usage
+    }
+
+    /// Looks at containers at intervals; none where nothing is counted.
+    pub fn sampler(&self) -> Option<Sampler> {
+        self.cgroups.clone().map(Sampler::new)
     }
 
     /// Kills what runs in a container and removes what was made for it. Blocks for some

@@ -16,6 +16,7 @@
 //! | start a process with its output in files, wait for its end | [`process`] |
 //! | is that still the same process? signal it and nothing else | [`process::identity`] |
 //! | which processes did it leave behind? | [`process::family`] |
+//! | the most that containers ever used | [`sampler`] |
 //! | where is a task's directory, and how is it read safely? | [`sandbox`] |
 //! | did the machine boot since? | [`boot`] |
 
@@ -27,6 +28,7 @@ pub mod gpu;
 pub mod isolators;
 pub mod launch;
 pub mod process;
+pub mod sampler;
 pub mod sandbox;
 
 pub use cgroup::Usage;
@@ -34,4 +36,5 @@ pub use container::{Container, Containerizer, IsolationConfig};
 pub use discovery::{Discovered, DiscoveryError};
 pub use launch::{Limitation, LimitationKind, Outcome};
 pub use process::{Ended, LaunchError, LaunchSpec, Launched, ProcessIdentity, Signal};
+pub use sampler::Sampler;
 pub use sandbox::{Piece, SandboxError};

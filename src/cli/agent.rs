@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use tepui_agent::{AgentActor, AgentConfig, StopAgent, SystemLauncher};
+use tepui_agent::{
+    AgentActor, AgentConfig, StopAgent, SystemLauncher,
+    monitor::{CONTAINERS, Containers, MONITOR, Monitor},
+};
 use tepui_isolation::{Containerizer, IsolationConfig, discovery::discover};
 use tepui_protocol::Resources;
 use tepui_runtime::{AnyPid, Node, Pid};
@@ -199,7 +202,10 @@ pub(crate) fn spawn(
     let launcher = launcher.contained(containerizer);
     let (store, launcher) = (Box::new(store), Box::new(launcher));
     let agent = AgentActor::new(config, store, launcher, master, node.rng())?;
-    Ok(node.spawn("agent", agent)?)
+    let agent = node.spawn("agent", agent)?;
+    node.spawn(CONTAINERS, Containers(agent.clone()))?;
+    node.spawn(MONITOR, Monitor(agent.clone()))?;
+    Ok(agent)
 }
 
 /// Stops an agent in good order, with its tasks or without.

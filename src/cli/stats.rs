@@ -205,6 +205,9 @@ mod tests {
             executor_id: "e".parse().unwrap(),
             tasks: vec!["t".parse().unwrap()],
             resources: "cpus:1;mem:64".parse().unwrap(),
+            executor_name: String::new(),
+            container_id: String::new(),
+            os_pid: None,
             gpus: Vec::new(),
             timestamp: Timestamp(at_us),
             usage: Usage {

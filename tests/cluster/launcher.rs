@@ -4,9 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tepui_agent::{ExecutorLaunch, ExecutorRun, Launched, Launcher};
-use tepui_executor::{
-    Processes, StartProcess, Started, checker::ProbeResult, processes::StartProbe,
-};
+use tepui_executor::{Processes, StartProcess, Started};
 use tepui_isolation::{Ended, Piece, ProcessIdentity, Signal};
 use tepui_protocol::TaskId;
 
@@ -108,11 +106,6 @@ impl Processes for SimProcesses {
         let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen).into() });
         let os_pid = process.pid;
         Box::pin(async move { Ok(Started { os_pid, ended }) })
-    }
-
-    fn probe(&mut self, _: &StartProbe) -> LocalBoxFuture<'static, ProbeResult> {
-        // Simulated tasks are well as long as they run.
-        Box::pin(async { ProbeResult::Exited(Some(0)) })
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {

@@ -234,5 +234,12 @@ impl Actor for AgentActor {
         let pid = ctx.any_pid();
         self.launcher.recover(self.state.run_names());
         self.apply(ctx, |state, now, out| state.on_start(now, pid, out));
+        let every = self.state.look_interval();
+        if self.launcher.looks() && !every.is_zero() {
+            ctx.run_interval(every, |actor, ctx| {
+                let runs = actor.state.run_names();
+                actor.launcher.look(Timestamp(ctx.now()), runs);
+            });
+        }
     }
 }

@@ -221,7 +221,11 @@ impl Agent {
 
     /// The names of all runs, which are those of their containers.
     pub fn run_names(&self) -> BTreeSet<String> {
-        self.runs().into_iter().map(|run| run.run).collect()
+        let executors = self
+            .frameworks
+            .values()
+            .flat_map(|framework| framework.executors.values());
+        executors.map(|executor| executor.run.clone()).collect()
     }
 
     /// Whether the task will not run any more.

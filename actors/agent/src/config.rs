@@ -60,6 +60,9 @@ pub struct AgentConfig {
     /// An agent that is stopped with its tasks waits this long for acknowledgements.
     #[serde(with = "seconds")]
     pub stop_grace: Duration,
+    /// How often it is looked at how much containers use, so that peaks are known; zero: never.
+    #[serde(with = "seconds")]
+    pub look_interval: Duration,
     /// The largest piece of a sandbox file that is read at once, in bytes.
     pub sandbox_piece_max: u32,
     /// The GPUs that tasks can have, by UUID, in the order in which they are given. If there are
@@ -99,6 +102,7 @@ impl Default for AgentConfig {
             update_retry_max: Duration::from_secs(600),
             recovery_timeout: Duration::from_secs(900),
             stop_grace: Duration::from_secs(5),
+            look_interval: Duration::from_secs(1),
             sandbox_piece_max: 1 << 20,
             gpus: Vec::new(),
             door: None,

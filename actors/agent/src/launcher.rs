@@ -1,6 +1,7 @@
 //! Processes of executors and their sandboxes: what the agent needs of an operating system, as a
 //! trait, so that a simulation can give scripted ones in its place.
 
+mod looks;
 mod system;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use tepui_isolation::{Outcome, Piece, ProcessIdentity, Usage};
-use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId, GpuShare, Resources};
+use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId, GpuShare, Resources, Timestamp};
 
 pub use system::SystemLauncher;
 
@@ -93,6 +94,15 @@ pub trait Launcher: Send + 'static {
     fn usage(&self, runs: Vec<RunInUse>) -> LocalBoxFuture<'static, Vec<Usage>> {
         Box::pin(async move { vec![Usage::default(); runs.len()] })
     }
+
+    /// Whether [`Launcher::look`] does anything.
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// Looks at what these runs use `now`; [`Launcher::usage`] tells peaks of it. Does not block, and
+    /// leaves a look out while the last one goes on.
+    fn look(&mut self, _now: Timestamp, _runs: BTreeSet<String>) {}
 
     /// Whether exactly that process still runs.
     fn is_alive(&self, process: ProcessIdentity) -> bool;

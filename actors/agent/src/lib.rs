@@ -15,6 +15,7 @@
 //! | what it wants done | [`effects`] |
 //! | what survives its restart | [`records`] |
 //! | the actor around it | [`actor`] |
+//! | what containers use, over HTTP | [`monitor`] |
 //! | starting and killing executors: the seam, and the real thing | [`launcher`] |
 
 pub mod actor;
@@ -22,6 +23,7 @@ pub mod agent;
 pub mod config;
 pub mod effects;
 pub mod launcher;
+pub mod monitor;
 pub mod records;
 
 pub use actor::{AgentActor, StartError, StopAgent};

@@ -21,6 +21,7 @@ fn start(command: CommandInfo, sandbox: &Path) -> StartProcess {
         environment: BTreeMap::from([path]),
         sandbox: sandbox.to_owned(),
         resources: Resources::new(),
+        limits: Default::default(),
     }
 }
 

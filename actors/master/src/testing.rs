@@ -5,9 +5,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tepui_protocol::{
-    AgentId, AgentInfo, Capability, CommandInfo, Filters, FrameworkId, FrameworkInfo, KillPolicy,
-    MasterId, Offer, OfferId, Operation, Resources, Role, Source, TaskId, TaskInfo, TaskState,
-    TaskStatus, Timestamp,
+    AgentId, AgentInfo, Capability, CommandInfo, Filters, FrameworkId, FrameworkInfo, MasterId,
+    Offer, OfferId, Operation, Resources, Role, Source, TaskId, TaskInfo, TaskState, TaskStatus,
+    Timestamp,
     messages::{
         agent::{Pong, Register, Reregister, StatusUpdate},
         operator::GetTasks,

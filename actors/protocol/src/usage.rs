@@ -9,6 +9,14 @@ use serde::{Deserialize, Serialize};
 pub struct Usage {
     /// Processor time since its start, in microseconds.
     pub cpu_us: Option<u64>,
+    /// Of that, in programs themselves, in microseconds.
+    pub cpu_user_us: Option<u64>,
+    /// Of that, in the kernel for them, in microseconds.
+    pub cpu_system_us: Option<u64>,
+    /// Processors in use at the last look, in thousandths.
+    pub cpu_milli: Option<u64>,
+    /// The most of them at any look, in thousandths.
+    pub cpu_milli_peak: Option<u64>,
     /// For how long it was held back by its hard limit of processors, in microseconds.
     pub throttled_us: Option<u64>,
     /// Memory now, page cache included, in bytes.
@@ -25,6 +33,8 @@ pub struct Usage {
     pub memory_kills: Option<u64>,
     /// Processes and threads now.
     pub pids: Option<u64>,
+    /// The most of them at any look.
+    pub pids_peak: Option<u64>,
     /// Read from disks, in bytes.
     pub io_read: Option<u64>,
     /// Written to disks, in bytes.

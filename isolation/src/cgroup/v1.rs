@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -212,7 +212,12 @@ impl Backend for Legacy {
         let directory = self.directory(group, controller);
         let of = |name: &str| number(&directory.join(name));
         match controller {
-            Controller::Cpuacct => usage.cpu_us = of("cpuacct.usage").map(|ns| ns / 1000),
+            Controller::Cpuacct => {
+                let time = |name| of(name).map(|ns| ns / 1000);
+                usage.cpu_us = time("cpuacct.usage");
+                usage.cpu_user_us = time("cpuacct.usage_user");
+                usage.cpu_system_us = time("cpuacct.usage_sys");
+            }
             Controller::Cpu => {
                 let [throttled] = named(&directory.join("cpu.stat"), ["throttled_time"]);
                 usage.throttled_us = throttled.map(|ns| ns / 1000);
@@ -236,6 +241,19 @@ impl Backend for Legacy {
             }
             Controller::Cpuset | Controller::Devices | Controller::Freezer => {}
         }
+    }
+
+    fn open_count(&self, group: &str, controller: Controller) -> Option<File> {
+        let name = match controller {
+            Controller::Cpuacct => "cpuacct.usage",
+            Controller::Pids => "pids.current",
+            _ => return None,
+        };
+        File::open(self.directory(group, controller).join(name)).ok()
+    }
+
+    fn cpu_time_scale(&self) -> u64 {
+        1000
     }
 
     fn destroy(&self, group: &str) -> Result<(), CgroupError> {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -174,7 +174,13 @@ impl Backend for Unified {
         match controller {
             Controller::Cpu | Controller::Cpuacct => {
                 let stat = directory.join("cpu.stat");
-                [usage.cpu_us, usage.throttled_us] = named(&stat, ["usage_usec", "throttled_usec"]);
+                let names = ["usage_usec", "throttled_usec", "user_usec", "system_usec"];
+                [
+                    usage.cpu_us,
+                    usage.throttled_us,
+                    usage.cpu_user_us,
+                    usage.cpu_system_us,
+                ] = named(&stat, names);
             }
             Controller::Memory => {
                 usage.memory = of("memory.current");
@@ -192,6 +198,20 @@ impl Backend for Unified {
             }
             Controller::Cpuset | Controller::Devices | Controller::Freezer => {}
         }
+    }
+
+    fn open_count(&self, group: &str, controller: Controller) -> Option<File> {
+        let name = match controller {
+            // Begins with "usage_usec".
+            Controller::Cpuacct => "cpu.stat",
+            Controller::Pids => "pids.current",
+            _ => return None,
+        };
+        File::open(self.group(group).join(name)).ok()
+    }
+
+    fn cpu_time_scale(&self) -> u64 {
+        1
     }
 
     fn destroy(&self, group: &str) -> Result<(), CgroupError> {

@@ -1,6 +1,6 @@
 //! What operators ask of an agent.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use tepui_protocol::{
     Timestamp, Usage,
@@ -30,6 +30,11 @@ impl Agent {
         }
     }
 
+    /// How often runs are to be looked at; never if zero.
+    pub fn look_interval(&self) -> Duration {
+        self.config.look_interval
+    }
+
     /// The runs with live tasks, to be asked what they use.
     pub fn runs_in_use(&self) -> Vec<RunInUse> {
         let runs = self.runs().into_iter();
@@ -44,7 +49,14 @@ impl Agent {
 
     /// What a run has used by `now`, for people.
     pub fn usage_of(&self, now: Timestamp, run: ExecutorRun, usage: Usage) -> RunUsage {
+        let executor = self.executor(&run);
+        let info = executor.and_then(|executor| executor.info.as_ref());
         RunUsage {
+            executor_name: info.map(|info| info.name.clone()).unwrap_or_default(),
+            container_id: run.run.clone(),
+            os_pid: executor
+                .and_then(|executor| executor.process)
+                .map(|process| process.pid),
             tasks: self.live_tasks(&run),
             resources: self.resources_of(&run),
             gpus: self.gpus_of(&run),

@@ -17,10 +17,10 @@ use tepui_isolation::{
     process::{chain, family},
     sandbox,
 };
-use tepui_protocol::{GpuShare, Resources, messages::environment as names};
+use tepui_protocol::{GpuShare, Resources, Timestamp, messages::environment as names};
 use tokio::sync::oneshot;
 
-use super::{ExecutorLaunch, ExecutorRun, Launched, Launcher, RunInUse};
+use super::{ExecutorLaunch, ExecutorRun, Launched, Launcher, RunInUse, looks::Looks};
 
 /// A thread makes launch plans and waits; it needs little stack.
 const WATCHER_STACK: usize = 256 * 1024;
@@ -36,6 +36,7 @@ pub struct SystemLauncher {
     arguments: Vec<String>,
     inherited: BTreeMap<String, String>,
     containers: Option<Arc<Containerizer>>,
+    looks: Option<Looks>,
 }
 
 impl SystemLauncher {
@@ -51,13 +52,18 @@ impl SystemLauncher {
             arguments: vec!["executor".to_owned()],
             inherited,
             containers: None,
+            looks: None,
         }
     }
 
     /// The same with tasks and frameworks' executors in containers.
     pub fn contained(self, containerizer: Containerizer) -> Self {
-        let containers = Some(Arc::new(containerizer));
-        Self { containers, ..self }
+        let looks = containerizer.sampler().map(Looks::start);
+        Self {
+            containers: Some(Arc::new(containerizer)),
+            looks,
+            ..self
+        }
     }
 
     /// Runs this very program again, with the argument `executor`.
@@ -224,16 +230,32 @@ impl Launcher for SystemLauncher {
             return Box::pin(async move { vec![Usage::default(); runs.len()] });
         };
         let count = runs.len();
+        let looks = self.looks.clone();
         let read = on_thread("usage", move || {
             let read = runs.into_iter().map(|RunInUse { run, sandbox, gpus }| {
-                containers.usage(&Container {
+                let container = Container {
                     gpus,
                     ..Container::new(run.run, sandbox, &Resources::new())
-                })
+                };
+                let mut usage = containers.usage(&container);
+                if let Some(looks) = &looks {
+                    looks.tell(&container.name, &mut usage);
+                }
+                usage
             });
             Ok(read.collect())
         });
         Box::pin(async move { read.await.unwrap_or(vec![Usage::default(); count]) })
+    }
+
+    fn looks(&self) -> bool {
+        self.looks.is_some()
+    }
+
+    fn look(&mut self, now: Timestamp, runs: BTreeSet<String>) {
+        if let Some(looks) = &self.looks {
+            looks.ask(now, runs);
+        }
     }
 
     fn is_alive(&self, process: ProcessIdentity) -> bool {
@@ -253,7 +275,7 @@ impl Launcher for SystemLauncher {
     }
 }
 
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let thread = std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(WATCHER_STACK);

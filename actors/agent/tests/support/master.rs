@@ -1,9 +1,6 @@
 //! A master that admits every agent and acknowledges every update, and what it has agents run.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tepui_protocol::{
     AgentId, CommandInfo, FrameworkId, FrameworkInfo, KillPolicy, MasterId, TaskId, TaskInfo,

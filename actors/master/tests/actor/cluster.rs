@@ -11,8 +11,8 @@ use std::{
 
 use tepui_master::{MasterActor, MasterConfig};
 use tepui_protocol::{
-    AgentInfo, CommandInfo, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer,
-    Operation, Resources, Role, Source, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentInfo, CommandInfo, Filters, FrameworkId, FrameworkInfo, MasterId, Offer, Operation,
+    Resources, Role, Source, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
     messages::{
         agent::{
             KillTask, Ping, Pong, Register, Registered, Reregister, Reregistered, RunTask,

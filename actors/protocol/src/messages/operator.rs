@@ -268,6 +268,15 @@ pub struct RunUsage {
     pub framework_id: FrameworkId,
     /// Which executor.
     pub executor_id: ExecutorId,
+    /// For people; empty for the built-in executor.
+    #[serde(default)]
+    pub executor_name: String,
+    /// Its container: the run of the executor.
+    #[serde(default)]
+    pub container_id: String,
+    /// Its process, where known.
+    #[serde(default)]
+    pub os_pid: Option<u32>,
     /// Its live tasks; one for the built-in executor.
     pub tasks: Vec<TaskId>,
     /// What they have.

@@ -56,7 +56,8 @@ impl World {
         match wish {
             Wish::Register(_, message) if up => process.from.push_back(News::Register(message)),
             Wish::Update(_, message) if up => process.from.push_back(News::Update(message)),
-            Wish::Register(..) | Wish::Update(..) => {}
+            // No task here has checks.
+            Wish::Register(..) | Wish::Update(..) | Wish::Probe(..) => {}
             Wish::Monitor(_) => process.watches_agent = true,
             Wish::Timer { after, timer } => process.timers.push((now + after, timer)),
             Wish::Start(start) => {
