@@ -232,6 +232,29 @@ fn an_agent_says_why_it_offers_no_gpus_only_where_they_are_asked_for() {
 }
 
 #[test]
+fn an_agent_whose_gpus_are_gone_does_not_start_and_says_what_the_driver_says() {
+    let mut cluster = Cluster::start();
+    cluster.agent(&["--resources", "cpus:1;mem:64"], "whole");
+    cluster
+        .agent
+        .as_mut()
+        .expect("an agent")
+        .kill(Signal::SIGTERM);
+    let at = |name: &str| cluster.dir.path().join(name).display().to_string();
+    let output = tepui(&["agent", "--port", "0", "--master", &cluster.master.address])
+        .args(["--work-dir", &at("agent"), "--config", &at("config.toml")])
+        .args(["--resources", "cpus:1;mem:64"])
+        .env("LD_LIBRARY_PATH", cluster.dir.path())
+        .env("NVML_STUB", "no-driver")
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(told.contains("gpu"), "{told}");
+    assert!(told.contains("the NVIDIA driver does not answer"), "{told}");
+}
+
+#[test]
 fn a_divided_gpu_without_known_nodes_is_left_out_and_told() {
     let mut cluster = Cluster::start();
     let agent = cluster.agent(&["--resources", "cpus:1;mem:64"], "");

@@ -321,9 +321,9 @@ fn what_containers_use_is_told_over_http_and_peaks_are_kept() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
-    // Five processes for a moment, and a processor as long as there is no file `calm`.
+    // Five processes for some seconds, and a processor as long as there is no file `calm`.
     let line =
-        "for n in 1 2 3 4; do sleep 1.5 & done; until [ -e calm ]; do :; done; exec sleep 1000";
+        "for n in 1 2 3 4; do sleep 7 & done; until [ -e calm ]; do :; done; exec sleep 1000";
     let mut command = cluster.command(&["run", "--mem", "64", "--name", "busy", "--", line]);
     let job = command
         .stdout(Stdio::null())

@@ -119,6 +119,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let gpus = gpus.find(&isolation.cdi_dirs)?;
     let mut config = settings(&arguments, section, &work_dir)?;
     gpus.tell();
+    let reason = gpus.reason().to_owned();
     let not_offered = gpus.offer(&mut config, &mut isolation);
     let (containerizer, off) = isolation::containerizer(isolation)?;
     let mut signals = Signals::catch()?;
@@ -126,7 +127,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = nodes::open_store(&work_dir)?;
     let (node, door) = nodes::start_with_door(&listen).await?;
     let config = AgentConfig { door, ..config };
-    let agent = spawn(&node, config, containerizer, store, master)?;
+    let agent = spawn(&node, config, containerizer, store, master);
+    let agent = agent.map_err(|error| gpus::explained(error, &reason))?;
     isolation::tell(off);
     isolation::tell(not_offered);
     output::print(&format!("agent listening on {}", node.addr()))?;

@@ -135,6 +135,11 @@ impl Found {
         self.devices.len()
     }
 
+    /// Why there are no more.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// What people are told in any case, in one line.
     pub(crate) fn tell(&self) {
         if !self.notes.is_empty() {
@@ -183,6 +188,15 @@ impl Found {
         config.gpus = devices.iter().map(|device| device.uuid.clone()).collect();
         isolation.gpus = devices;
         note
+    }
+}
+
+/// An agent that had GPUs and has none does not start: the same error, with what the driver says.
+pub(crate) fn explained(error: anyhow::Error, reason: &str) -> anyhow::Error {
+    let text = output::chain(&error);
+    match text.contains("gpu") && !reason.is_empty() {
+        true => anyhow!("{text} (GPUs: {reason})"),
+        false => error,
     }
 }
 
