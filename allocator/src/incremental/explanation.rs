@@ -53,7 +53,7 @@ impl IncrementalDrf {
             dominant_share: 0.0,
             before,
             turns,
-            served_in: seat.served_in,
+            served_in: self.roles.served_in(number),
             agents,
         }
     }

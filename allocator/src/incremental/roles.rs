@@ -41,8 +41,8 @@ pub(super) struct Seat {
     pub(super) framework: u32,
     pub(super) role: Role,
     node: NodeId,
-    /// The last run in which it was given something.
-    pub(super) served_in: Option<u64>,
+    /// The last run in which it was given something; zero for none.
+    served_in: u64,
 }
 
 /// All roles and seats.
@@ -88,7 +88,7 @@ impl Roles {
             framework,
             role,
             node,
-            served_in: None,
+            served_in: 0,
         });
         self.places[node.index()].seat = Some(number);
         number
@@ -175,8 +175,13 @@ impl Roles {
     /// Notes that a seat was given something in this run.
     pub(super) fn serve(&mut self, seat: u32, run: u64) {
         if let Some(seat) = &mut self.seats[seat as usize] {
-            seat.served_in = Some(run);
+            seat.served_in = run;
         }
+    }
+
+    /// The last run in which a seat was given something.
+    pub(super) fn served_in(&self, seat: u32) -> Option<u64> {
+        Some(self.get(seat).served_in).filter(|run| *run > 0)
     }
 
     /// Books what a seat got, as one allocation.
