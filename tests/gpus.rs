@@ -142,7 +142,7 @@ impl Cluster {
     }
 
     /// Starts a job whose tasks tell their GPUs and wait.
-    fn job(&self, name: &str, gpus: &str, instances: &str) -> Child {
+    fn job(&self, name: &str, gpus: &str, instances: &str) -> Job {
         let mut command = tepui(&["run", "--master", &self.master.address, "--name", name]);
         command.args(["--instances", instances, "--cpus", "0.1", "--mem", "32"]);
         if !gpus.is_empty() {
@@ -152,11 +152,8 @@ impl Cluster {
             "--",
             "echo gpu $NVIDIA_VISIBLE_DEVICES $CUDA_VISIBLE_DEVICES; exec sleep 1000",
         ]);
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts")
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Job(command.spawn().expect("it starts"))
     }
 
     /// What a task has said, once it has.
@@ -174,9 +171,15 @@ impl Cluster {
     }
 }
 
-fn end(mut job: Child) {
-    kill(Pid::from_raw(job.id().cast_signed()), Signal::SIGTERM).expect("it runs");
-    job.wait().expect("our child");
+/// A job that ends with its tasks when it is dropped, also by a test that fails.
+struct Job(Child);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // That it has ended is fine.
+        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn tasks_get_gpus_of_their_own_and_keep_them_over_a_restart_of_the_agent() {
     for task in ["parts.run.0.0", "parts.run.1.0"] {
         assert_eq!(cluster.told(task), "gpu GPU-1 GPU-1");
     }
-    end(parts);
+    drop(parts);
     cluster
         .agent
         .as_mut()
@@ -210,7 +213,7 @@ fn tasks_get_gpus_of_their_own_and_keep_them_over_a_restart_of_the_agent() {
     assert_eq!(cluster.told("second.run.0.0"), "gpu GPU-1 GPU-1");
     let none = cluster.job("none", "", "1");
     assert_eq!(cluster.told("none.run.0.0"), "gpu void");
-    [first, second, none].into_iter().for_each(end);
+    drop([first, second, none]);
 }
 
 #[test]

@@ -17,6 +17,15 @@ const LOOK: &str = "id; grep -e Cap -e NoNew -e Seccomp: /proc/self/status; ls /
                     for ns in pid ipc uts mnt cgroup; do readlink /proc/self/ns/$ns; done; \
                     cat /proc/self/cgroup; echo $MARK; cat /proc/1/comm";
 
+/// Whatever a failed test leaves ends with it.
+struct Ends(Containerizer);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.destroy("c");
+    }
+}
+
 #[test]
 fn a_command_that_comes_later_is_where_the_first_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -56,11 +65,12 @@ fn a_command_that_comes_later_is_where_the_first_is() {
         "{}",
         seen()
     );
+    let containers = Ends(containers);
     let (plan, process) = (first.plan().unwrap().clone(), first.identity());
     let beside = |line: &str, output: &str| {
         let mut spec = LaunchSpec::shell(line, BTreeMap::new(), sandbox.clone());
         spec.outputs = [output.to_owned(), output.to_owned()];
-        let launched = containers.enter(&plan, process, &spec);
+        let launched = containers.0.enter(&plan, process, &spec);
         launched.unwrap_or_else(|error| panic!("{}", chain(&error)))
     };
     let outcome = beside(LOOK, "later").wait().unwrap();
@@ -73,9 +83,9 @@ fn a_command_that_comes_later_is_where_the_first_is() {
     hanging.identity().signal_group(Signal::Kill).unwrap();
     assert!(!hanging.wait().unwrap().ended.is_success());
     let hanging = beside("exec sleep 1000", "later");
-    containers.destroy("c").unwrap();
+    containers.0.destroy("c").unwrap();
     assert!(!hanging.wait().unwrap().ended.is_success());
     first.wait().unwrap();
-    let error = containers.enter(&plan, process, &spec).unwrap_err();
+    let error = containers.0.enter(&plan, process, &spec).unwrap_err();
     assert!(chain(&error).contains("has ended"), "{}", chain(&error));
 }
