@@ -248,6 +248,46 @@ fn many_senders_wait_and_all_get_in_by_and_by() {
     });
 }
 
+/// By whichever PID: where the policy is to wait an ask waits for room within its deadline.
+#[test]
+fn asks_wait_for_room_where_that_is_the_policy() {
+    testkit::run(async |kit| {
+        let node = kit.node("a").await;
+        for (name, overflow) in [("waits", Overflow::Wait), ("fails", Overflow::Fail)] {
+            let shelf = Shelf::default();
+            let kept = shelf.clone();
+            let make = move || kept.clone();
+            let pid = node.spawn_as(name, options(overflow), make).unwrap();
+            let fill = || [1, 2].map(|n| pid.tell(Put(n)).unwrap());
+            fill();
+            let typed = pid.ask(Put(3), SECOND).await;
+            kit.settle().await;
+            fill();
+            let untyped = node.ask(pid.as_any(), Put(4), SECOND).await;
+            kit.settle().await;
+            assert_eq!(typed.is_ok(), overflow == Overflow::Wait, "{typed:?}");
+            assert_eq!(untyped.is_ok(), overflow == Overflow::Wait, "{untyped:?}");
+            // Nobody makes room: the actor holds on to a handler.
+            pid.tell(Slow(9)).unwrap();
+            kit.settle().await;
+            fill();
+            let late = node.ask(pid.as_any(), Put(5), SECOND).await;
+            let expected = match overflow {
+                Overflow::Wait => AskError::Timeout {
+                    pid: pid.any(),
+                    after: SECOND,
+                },
+                _ => AskError::Undeliverable {
+                    pid: pid.any(),
+                    reason: Undeliverable::MailboxFull,
+                },
+            };
+            assert_eq!(late, Err(expected));
+            shelf.open(1);
+        }
+    });
+}
+
 #[test]
 fn clones_of_a_pid_take_no_room() {
     testkit::run(async |kit| {

@@ -15,7 +15,7 @@ use super::{
     sending::{post_afar_wait, refusal},
 };
 use crate::{
-    AnyPid, AskError, Message, NodeAddr, Undeliverable,
+    AnyPid, AskError, Message, NodeAddr, Overflow, Undeliverable,
     links::Outlet,
     rt::{
         asking,
@@ -126,9 +126,18 @@ impl Node {
         deadline: Duration,
     ) -> Result<M::Reply, AskError> {
         let (reply, asked) = Reply::here();
-        self.post(pid, Letter { message, reply })
-            .map_err(|(reason, _)| undeliverable(pid, reason))?;
-        let answer = asking::answer_within(deadline, pid, asked).await;
+        let waits = || {
+            self.cell(pid)
+                .is_some_and(|cell| cell.overflow() == Overflow::Wait)
+        };
+        let answer = match self.post(pid, Letter { message, reply }) {
+            Ok(()) => asking::answer_within(deadline, pid, asked).await,
+            Err((Undeliverable::MailboxFull, letter)) if waits() => {
+                let posting = self.post_wait(pid, letter);
+                asking::post_and_answer(deadline, pid, posting, asked).await
+            }
+            Err((reason, _)) => Err(undeliverable(pid, reason)),
+        };
         #[cfg(feature = "testkit")]
         if let Some(filters) = &self.inner.filters {
             return asking::filter_within::<M>(deadline, pid, filters, answer?).await;
