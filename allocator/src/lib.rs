@@ -72,6 +72,7 @@ pub mod invariants;
 pub mod minimum;
 pub mod order;
 pub mod quota;
+pub mod revocation;
 pub mod share;
 pub mod shared;
 #[cfg(feature = "solve")]
