@@ -9,6 +9,8 @@
 //! in, how they are killed and what they used is ours, as that crate assumes fixed mount points and
 //! cannot kill on v1. A machine with both has its controllers in v1 (a controller is in one only).
 
+mod bpf;
+mod device_program;
 mod mounts;
 mod usage;
 mod v1;
@@ -38,7 +40,7 @@ pub enum Controller {
     Pids,
     /// Which processors and memory nodes are used.
     Cpuset,
-    /// Which devices may be opened; not in v2, which has programs for it.
+    /// Which devices may be opened; with v2 a program of the kernel's (BPF).
     Devices,
     /// Reads and writes of disks.
     Io,

@@ -1,9 +1,9 @@
 //! Control groups of version 2: one hierarchy for all controllers.
 //!
-//! The base lies below the group of this process (a delegated one under systemd), or at the top
-//! when that is where the process is. Controllers are enabled from there down. A group with
-//! processes may not have groups below it with controllers, so that this works only where the
-//! process's own group may be left, or is the top.
+//! The base lies below the group of this process where that can have groups with controllers below it:
+//! a delegated one under systemd that the process has left, or the top. A group with processes cannot, so
+//! that otherwise the base lies at the top of the hierarchy, as Docker's and runc's groups do. Controllers are
+//! enabled from there down, as many as can be.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,8 @@ use cgroups_rs::{
 };
 
 use super::{
-    Backend, CgroupError, Controller, Device, Usage, children, file, limit, make,
+    Backend, CgroupError, Controller, Device, Usage, bpf, children, device_program, file, limit,
+    make,
     usage::{named, number},
 };
 use crate::process::family::await_end;
@@ -25,43 +26,82 @@ use crate::process::family::await_end;
 const PERIOD_US: u64 = 100_000;
 
 /// Version 2.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unified {
     /// Where controllers are enabled from on.
     top: PathBuf,
     base: PathBuf,
     controllers: BTreeSet<String>,
+    /// Whether this process may load programs that decide on devices.
+    devices: bool,
 }
 
 impl Unified {
     pub(super) fn new(mount: &Path, own: &Path, base: &Path) -> Option<Self> {
-        let top = mount.join(own);
+        let mut below_own = Self::below(mount.join(own), base)?;
+        let all = below_own.controllers.clone();
+        if below_own.enable().is_ok() && below_own.controllers == all {
+            return Some(below_own);
+        }
+        if own != Path::new("") {
+            below_own.clear();
+            let mut at_the_top = Self::below(mount.to_owned(), base)?;
+            at_the_top.enable().ok()?;
+            return Some(at_the_top);
+        }
+        (!below_own.controllers.is_empty()).then_some(below_own)
+    }
+
+    fn below(top: PathBuf, base: &Path) -> Option<Self> {
         let text = fs::read_to_string(top.join("cgroup.controllers")).ok()?;
-        let controllers: BTreeSet<String> = text.split_whitespace().map(str::to_owned).collect();
-        let found = Self {
+        let controllers = text.split_whitespace().map(str::to_owned).collect();
+        let devices = bpf::load(&device_program::allowing(&[])).is_ok();
+        Some(Self {
             base: top.join(base),
             top,
             controllers,
-        };
-        found.enable().ok().map(|()| found)
+            devices,
+        })
     }
 
-    /// Makes the base, with all controllers enabled on the way to it.
-    fn enable(&self) -> Result<(), CgroupError> {
+    /// Makes the base, with controllers enabled on the way to it; forgets those that cannot be.
+    fn enable(&mut self) -> Result<(), CgroupError> {
+        let levels = self.make_base()?;
+        let mut failed = None;
+        self.controllers.retain(|controller| {
+            let enabled = levels.iter().try_for_each(|level| {
+                let control = level.join("cgroup.subtree_control");
+                let written = fs::write(&control, format!("+{controller}"));
+                file("write", &control, written)
+            });
+            let is_enabled = enabled.is_ok();
+            failed = enabled.err().or(failed.take());
+            is_enabled
+        });
+        match failed {
+            Some(error) if self.controllers.is_empty() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the base; answers with the groups from the top to it.
+    fn make_base(&self) -> Result<Vec<PathBuf>, CgroupError> {
         file("make", &self.base, make(&self.base))?;
-        let below = self.base.strip_prefix(&self.top).unwrap_or(Path::new(""));
-        let mut directory = self.top.clone();
-        let mut levels = vec![directory.clone()];
-        for part in below.components() {
-            directory.push(part);
-            levels.push(directory.clone());
+        let levels = self.base.ancestors();
+        let within = levels.take_while(|level| level.starts_with(&self.top));
+        let mut levels: Vec<PathBuf> = within.map(Path::to_owned).collect();
+        levels.reverse();
+        Ok(levels)
+    }
+
+    /// Removes the base, and what only led to it.
+    fn clear(&self) {
+        let levels = self.base.ancestors();
+        for level in levels.take_while(|level| *level != self.top) {
+            if fs::remove_dir(level).is_err() {
+                return;
+            }
         }
-        let enabled: Vec<String> = self.controllers.iter().map(|c| format!("+{c}")).collect();
-        for level in levels {
-            let control = level.join("cgroup.subtree_control");
-            file("write", &control, fs::write(&control, enabled.join(" ")))?;
-        }
-        Ok(())
     }
 
     fn group(&self, group: &str) -> PathBuf {
@@ -83,6 +123,7 @@ impl Backend for Unified {
     fn has(&self, controller: Controller) -> bool {
         match controller {
             Controller::Freezer => true,
+            Controller::Devices => self.devices,
             other => self.controllers.contains(other.names()[1]),
         }
     }
@@ -93,7 +134,7 @@ impl Backend for Unified {
 
     fn create(&self, group: &str, _: &BTreeSet<Controller>) -> Result<(), CgroupError> {
         if !self.base.is_dir() {
-            self.enable()?;
+            self.clone().enable()?;
         }
         let directory = self.group(group);
         file("make", &directory, make(&directory))
@@ -161,11 +202,12 @@ impl Backend for Unified {
         )
     }
 
-    fn set_devices(&self, group: &str, _: &[Device]) -> Result<(), CgroupError> {
-        // `has` says that this is not there; a task that got here must not run.
-        let path = self.group(group);
-        let absent = std::io::Error::from(std::io::ErrorKind::Unsupported);
-        file("set devices of", &path, Err(absent))
+    fn set_devices(&self, group: &str, devices: &[Device]) -> Result<(), CgroupError> {
+        let directory = self.group(group);
+        let program = bpf::load(&device_program::allowing(devices));
+        let program = file("load the device program of", &directory, program)?;
+        let attached = bpf::attach(&program, &directory);
+        file("attach the device program to", &directory, attached)
     }
 
     fn read_usage(&self, group: &str, controller: Controller, usage: &mut Usage) {
@@ -248,6 +290,49 @@ fn transferred(text: &str, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// On the mount of version 2 that a machine with both versions has: it has no limits, but programs.
+    #[test]
+    fn processes_of_a_group_open_the_devices_that_it_allows() {
+        use std::process::Command;
+        let mounts = crate::cgroup::Mounts::of_this_process().unwrap();
+        let base = format!("tepui-test-{}", std::process::id());
+        let Some(mut unified) = mounts
+            .v2
+            .and_then(|mount| Unified::below(mount, Path::new(&base)))
+            .filter(|unified| unified.devices && make(&unified.base).is_ok())
+        else {
+            eprintln!("SKIPPED: no control groups of version 2, or no right to use them");
+            return;
+        };
+        unified.controllers.clear();
+        unified.create("c", &BTreeSet::new()).unwrap();
+        let entrance = unified.entrances("c", &BTreeSet::new()).remove(0);
+        let opens = |device: &str| {
+            let line = format!("echo 0 > {} && : < {device}", entrance.display());
+            Command::new("sh")
+                .args(["-c", &line])
+                .status()
+                .unwrap()
+                .success()
+        };
+        let null = |make| Device {
+            major: 1,
+            minor: Some(3),
+            make,
+        };
+        unified.set_devices("c", &[null(false)]).unwrap();
+        let seen = (opens("/dev/null"), opens("/dev/zero"));
+        let zero = Device {
+            minor: Some(5),
+            ..null(false)
+        };
+        unified.set_devices("c", &[zero]).unwrap();
+        let changed = (opens("/dev/null"), opens("/dev/zero"));
+        unified.destroy("c").unwrap();
+        assert_eq!((seen, changed), ((true, false), (false, true)));
+        assert!(!unified.base.exists(), "nothing is left");
+    }
 
     #[test]
     fn weights_are_those_of_runc() {

@@ -1,5 +1,4 @@
-//! `cgroups/devices`: no devices but those that harm nobody, and the task's GPUs. With version 1 of control groups only;
-//! with version 2 the file system (`filesystem/linux`) shows no others.
+//! `cgroups/devices`: no devices but those that harm nobody, and the task's GPUs.
 
 use std::sync::Arc;
 

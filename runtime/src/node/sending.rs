@@ -161,7 +161,7 @@ impl Node {
             .or_else(|(reason, letter)| self.undelivered(pid, reason, letter.message))
     }
 
-    async fn post_wait<M: Message>(
+    pub(super) async fn post_wait<M: Message>(
         &self,
         pid: &AnyPid,
         letter: Letter<M>,
