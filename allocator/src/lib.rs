@@ -35,6 +35,8 @@
 //! | who is next, without sorting? | `order.rs`, then `order/share_tree.rs` |
 //! | tasks of known size on many agents, fast | `engine.rs` |
 //! | claims from many threads at once | `shared.rs` |
+//! | whose tasks go for a guarantee? | `revocation.rs` |
+//! | shares with a memory, limits that fit | `history.rs` |
 //!
 //! # Writing another policy
 //! - Another **order** (first in first out, random, lottery): implement [`Sorter`] for any [`sorter::Client`] and use
@@ -67,6 +69,7 @@ pub mod allocator;
 pub mod engine;
 pub mod filling;
 pub mod hierarchical;
+pub mod history;
 pub mod incremental;
 pub mod invariants;
 pub mod minimum;
