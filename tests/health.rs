@@ -100,12 +100,9 @@ const QUICK: [&str; 4] = ["--health-delay", "50ms", "--health-interval", "50ms"]
 fn a_command_that_fails_beside_the_task_ends_it() {
     let cluster = Cluster::start();
     // The check sees what the task sees: its sandbox, and its processes where it has its own.
-    let line = "sh -c 'touch well; sleep 0.7; rm well; exec sleep 1000'";
-    let flags = [
-        &["--health-cmd", "test -f well", "--health-grace", "0s"],
-        &QUICK[..],
-    ]
-    .concat();
+    let line = "sh -c 'until test -f seen; do sleep 0.05; done; touch ill; exec sleep 1000'";
+    let check = "touch seen && test ! -f ill";
+    let flags = [&["--health-cmd", check, "--health-grace", "0s"], &QUICK[..]].concat();
     let (statuses, _) = cluster.run(&flags, line);
     let expected = [
         "TASK_RUNNING",
@@ -255,8 +252,12 @@ fn plain_checks_are_reported_and_end_nothing() {
     let cluster = Cluster::start();
     let dir = tempfile::tempdir().expect("a directory");
     let job = dir.path().join("job.toml");
-    let text = "[[group]]\nname = \"g\"\nmem = 64\ncommand = \"sleep 0.7; touch ready; sleep 0.7\"\n\
-                check = { command = \"test -f ready\", delay = \"0s\", interval = \"50ms\" }\n";
+    // The task goes on when it was looked at, and ends when it was looked at twice since then.
+    let text = "[[group]]\nname = \"g\"\nmem = 64\n\
+                command = '''touch looks; until test -f asked; do sleep 0.05; done; touch ready
+                until test $(wc -l < looks) -ge 2; do sleep 0.05; done'''\n\
+                check = { command = 'if test -f ready; then echo x >> looks; else touch asked; false; fi', \
+                          delay = '0s', interval = '50ms' }\n";
     fs::write(&job, text).expect("a writable directory");
     let path = job.to_str().expect("a plain path");
     let mut command = tepui(&["run", "--json", "--master", &cluster.address, "--job", path]);
