@@ -22,6 +22,7 @@ use super::{
     life::Life,
     mending::Mending,
     outgoing::Outgoing,
+    pauses::until,
     peer::{Event, Peer},
     problem::{DialFailure, Problem},
     task::Task,
@@ -145,7 +146,7 @@ impl Driver {
     fn start_dial(&mut self, at: Instant) {
         let (core, peer) = (self.core.clone(), self.peer.clone());
         self.dial = Some(Box::pin(async move {
-            sleep_until(at).await;
+            until(at).await;
             handshake::dial(&core, peer.dial(), peer.epoch(), MAIN).await
         }));
     }

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::pid::NodeAddr;
 
@@ -16,6 +16,13 @@ const LONGEST: Duration = Duration::from_secs(1);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 /// Addresses kept, at most; others are tried without a pause.
 const KEPT_MAX: usize = 4096;
+
+/// Waits until `at`, and not at all when that is over: the timer's ticks are a millisecond long.
+pub(super) async fn until(at: Instant) {
+    if at > Instant::now() {
+        sleep_until(at).await;
+    }
+}
 
 #[derive(Debug)]
 struct Failed {
@@ -70,6 +77,8 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
 
     fn addr(port: u16) -> NodeAddr {
@@ -90,6 +99,17 @@ mod tests {
         assert_eq!(pauses.due(&addr(2), now), now, "of others nothing is known");
         pauses.reached(&addr(1));
         assert_eq!(pauses.due(&addr(1), now), now);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_is_no_sleep() {
+        let polled = |at| {
+            let waiting = std::pin::pin!(until(at));
+            waiting.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let now = Instant::now();
+        assert_eq!(polled(now), Poll::Ready(()));
+        assert_eq!(polled(now + FIRST), Poll::Pending);
     }
 
     #[tokio::test(start_paused = true)]

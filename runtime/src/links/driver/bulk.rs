@@ -14,6 +14,7 @@ use crate::{
     links::{
         Loss,
         handshake::{self, Greeted},
+        pauses::until,
         problem::{DialFailure, Problem},
     },
 };
@@ -117,7 +118,7 @@ impl Driver {
             let (core, peer) = (self.core.clone(), self.peer.clone());
             let at = self.bulk.pause(core.random_below(1 << 20));
             self.bulk.dial = Some(Box::pin(async move {
-                sleep_until(at).await;
+                until(at).await;
                 handshake::dial(&core, peer.dial(), peer.epoch(), BULK).await
             }));
         }

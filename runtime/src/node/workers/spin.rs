@@ -85,35 +85,60 @@ fn asked(cx: &mut Context<'_>) -> Poll<()> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::runtime::Builder;
+    use std::{
+        os::unix::net::UnixStream,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        runtime::Builder,
+    };
 
     use super::*;
 
+    /// Who answers a byte with a byte.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Answers {
+        /// Another thread, at once.
+        AtOnce,
+        /// Nobody before the thread sleeps.
+        InItsSleep,
+    }
+
     /// How often a thread sleeps that does `jobs` things one after the other.
-    fn sleeps(jobs: u32, patience: Duration) -> u32 {
-        use std::sync::{
-            Arc,
-            atomic::{AtomicU32, Ordering},
-        };
+    fn sleeps(jobs: u32, patience: Duration, answers: Answers) -> u32 {
+        use std::io::{Read, Write};
         let sleeps = Arc::new(AtomicU32::new(0));
         let counted = sleeps.clone();
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let answer = Mutex::new(there.try_clone().unwrap());
         let runtime = Builder::new_current_thread()
             .enable_all()
             .on_thread_park(move || {
                 before_sleep();
-                let sleeps = !LOOKOUT.with(|lookout| lookout.asked.get());
-                counted.fetch_add(u32::from(sleeps), Ordering::Relaxed);
+                if LOOKOUT.with(|lookout| lookout.asked.get()) {
+                    return;
+                }
+                counted.fetch_add(1, Ordering::Relaxed);
+                if answers == Answers::InItsSleep {
+                    answer.lock().unwrap().write_all(&[1]).unwrap();
+                }
             })
             .build()
             .unwrap();
-        let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
-        let echo = std::thread::spawn(move || {
-            use std::io::{Read, Write};
-            let (mut there, mut byte) = (there, [0]);
-            while there.read_exact(&mut byte).is_ok() && there.write_all(&byte).is_ok() {}
+        let other = std::thread::spawn(move || {
+            let mut byte = [0];
+            while there.read_exact(&mut byte).is_ok() {
+                if answers == Answers::AtOnce && there.write_all(&byte).is_err() {
+                    break;
+                }
+            }
         });
         runtime.block_on(async {
-            use tokio::io::{AsyncReadExt, AsyncWriteExt};
             here.set_nonblocking(true).unwrap();
             let mut here = tokio::net::UnixStream::from_std(here).unwrap();
             let task = runtime.spawn(look_out(patience));
@@ -124,13 +149,18 @@ mod tests {
             }
             task.abort();
         });
-        echo.join().unwrap();
+        drop(runtime);
+        other.join().unwrap();
         sleeps.load(Ordering::Relaxed)
     }
 
     #[test]
     fn who_looks_out_for_long_enough_does_not_sleep_between_two_things() {
-        assert_eq!(sleeps(50, Duration::from_secs(60)), 0);
-        assert!(sleeps(50, Duration::ZERO) >= 25, "and otherwise does");
+        assert_eq!(sleeps(50, Duration::from_secs(60), Answers::AtOnce), 0);
+    }
+
+    #[test]
+    fn who_has_looked_out_in_vain_sleeps() {
+        assert_eq!(sleeps(50, Duration::ZERO, Answers::InItsSleep), 50);
     }
 }
