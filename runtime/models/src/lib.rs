@@ -35,6 +35,9 @@ mod pool;
 mod queue;
 #[path = "../../src/rt/raw/reply.rs"]
 mod reply;
+#[cfg(all(shuttle, not(loom)))]
+#[path = "../../src/rt/raw/round.rs"]
+mod round;
 
 #[cfg(loom)]
 mod mailboxes;

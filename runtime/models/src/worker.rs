@@ -1,13 +1,13 @@
-//! shuttle: a worker with an actor on it that is stopped, killed and made anew while senders on
-//! other threads tell, wait for room and ask.
+//! shuttle: a worker with an actor on it that is stopped, killed, blocked for a while and made anew,
+//! while senders on other threads tell, wait for room and ask.
 //!
-//! The turn below is the runtime's without actix: signals first, then notices, then messages up to
-//! a budget, then sleep. Mailbox, doorbell and reply slot are the real ones.
+//! The turn, mailbox, doorbell and reply slot are the runtime's own; only the actor is a simple one.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
-    task::{Context, Poll},
+    task::Context,
 };
 
 use shuttle::{
@@ -18,18 +18,23 @@ use shuttle::{
 
 use crate::{
     mailbox::{Mailbox, signal},
+    place::Taken,
     queue::Rejected,
     reply::{Answerer, slot},
+    round::{self, Ending, Handed, Life, Timers},
 };
 
 const SENDERS: usize = 3;
 const MESSAGES: usize = 6;
-const BUDGET: usize = 2;
 
 enum Message {
     /// From whom, and its number.
     Tell(usize, usize),
     Ask(Answerer<usize>),
+    /// Keeps everything else out, for a while or until a kill.
+    Wait {
+        forever: bool,
+    },
     /// Ends a life; another begins.
     Crash,
 }
@@ -41,46 +46,102 @@ struct Handled {
     lives: usize,
 }
 
-/// One turn; ready at the actor's end.
-fn turn(mailbox: &Mailbox<Message>, handled: &mut Handled, cx: &mut Context<'_>) -> Poll<()> {
-    let mut receiving = mailbox.receive().expect("one receiver");
-    let mut left = BUDGET;
-    loop {
-        if mailbox.signals() & (signal::STOP | signal::KILL) != 0 {
-            return Poll::Ready(());
+/// How a life ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    Crashed,
+    Stopped,
+    AtOnce,
+}
+
+/// One life.
+struct Simple<'a> {
+    handled: &'a mut Handled,
+    end: Option<End>,
+    waits: Option<future::JoinHandle<()>>,
+}
+
+impl Life<Message> for Simple<'_> {
+    type End = End;
+
+    fn end_at_once(&mut self, _signals: u8) -> End {
+        End::AtOnce
+    }
+
+    fn is_blocked(&mut self, cx: &mut Context<'_>) -> bool {
+        let waits = self.waits.as_mut();
+        let blocked = waits.is_some_and(|waits| Pin::new(waits).poll(cx).is_pending());
+        if !blocked {
+            self.waits = None;
         }
-        if left == 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        match receiving.pop_system().or_else(|| receiving.pop()) {
-            Some(message) => {
-                left -= 1;
-                handled.count += 1;
-                match message {
-                    Message::Tell(from, n) => {
-                        assert!(n >= handled.next[from], "in order, and once");
-                        handled.next[from] = n + 1;
-                    }
-                    Message::Ask(answerer) => drop(answerer.answer(handled.count)),
-                    Message::Crash => {
-                        handled.lives += 1;
-                        // The turn is over, as with a panic; the next life goes on with the rest.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
+        blocked
+    }
+
+    fn stop(&mut self) {
+        self.end = Some(End::Stopped);
+    }
+
+    fn receives(&mut self) -> bool {
+        self.waits.is_none() && self.end.is_none()
+    }
+
+    fn timer(&mut self, _look: bool, _cx: &mut Context<'_>) -> Timers {
+        Timers::Unasked
+    }
+
+    fn open(&mut self, message: Taken<'_, Message>) {
+        self.handled.count += 1;
+        match message.into_inner() {
+            Message::Tell(from, n) => {
+                assert!(n >= self.handled.next[from], "in order, and once");
+                self.handled.next[from] = n + 1;
             }
-            None if receiving.sleep(cx.waker()) => return Poll::Pending,
-            None => {}
+            Message::Ask(answerer) => drop(answerer.answer(self.handled.count)),
+            Message::Wait { forever } => {
+                self.waits = Some(future::spawn(async move {
+                    match forever {
+                        true => std::future::pending().await,
+                        false => future::yield_now().await,
+                    }
+                }));
+            }
+            Message::Crash => self.end = Some(End::Crashed),
         }
+    }
+
+    fn look_at_clock(&mut self) {}
+
+    fn has_time(&mut self) -> bool {
+        self.handled.count % 2 == 0
+    }
+
+    fn beside(&mut self, _handed: Handed, _cx: &mut Context<'_>) -> bool {
+        false
+    }
+
+    fn ending(&mut self) -> Ending<End> {
+        self.end.take().map_or(Ending::Lives, Ending::Ends)
     }
 }
 
 /// Runs the actor to its end, and returns what it did and how many messages it left.
 async fn live(mailbox: Arc<Mailbox<Message>>) -> (Handled, usize) {
     let mut handled = Handled::default();
-    poll_fn(|cx| turn(&mailbox, &mut handled, cx)).await;
+    loop {
+        let mut life = Simple {
+            handled: &mut handled,
+            end: None,
+            waits: None,
+        };
+        let end = poll_fn(|cx| {
+            let mut receiving = mailbox.receive().expect("one receiver");
+            round::turn(&mailbox, &mut receiving, &mut life, cx)
+        });
+        if end.await != End::Crashed {
+            break;
+        }
+        handled.lives += 1;
+    }
     mailbox.close();
     let mut receiving = mailbox.receive().expect("the turn is over");
     let mut lost = 0;
@@ -109,6 +170,14 @@ fn world(end: u8) {
             thread::spawn(move || {
                 block_on(async move {
                     for n in 0..MESSAGES {
+                        if n == 2 {
+                            taken.fetch_add(
+                                usize::from(
+                                    push(&mailbox, Message::Wait { forever: false }).is_ok(),
+                                ),
+                                Ordering::SeqCst,
+                            );
+                        }
                         let message = Message::Tell(from, n);
                         let sent = match n % 2 {
                             0 => {
@@ -134,6 +203,13 @@ fn world(end: u8) {
                             .push_wait(Message::Crash, |message, place| place.fill(message))
                             .await;
                         taken.fetch_add(usize::from(sent.is_ok()), Ordering::SeqCst);
+                        if end == signal::KILL {
+                            let wait = Message::Wait { forever: true };
+                            let sent = mailbox
+                                .push_wait(wait, |message, place| place.fill(message))
+                                .await;
+                            taken.fetch_add(usize::from(sent.is_ok()), Ordering::SeqCst);
+                        }
                         future::yield_now().await;
                         mailbox.signal(end);
                     }

@@ -2,7 +2,8 @@
 //!
 //! Each file owns one structure, says in its header what makes it sound, and offers the rest of
 //! the crate a safe interface ([`mailbox`], [`envelope`], [`reply`], [`held`]). All but the last are
-//! explored by loom and shuttle in `runtime/models`, which compiles them by path.
+//! explored by loom and shuttle in `runtime/models`, which compiles them by path; so is the turn that an
+//! actor takes ([`round`], which has no `unsafe`).
 
 #![expect(
     unsafe_code,
@@ -18,3 +19,4 @@ pub(crate) mod place;
 mod pool;
 pub(crate) mod queue;
 pub(crate) mod reply;
+pub(crate) mod round;

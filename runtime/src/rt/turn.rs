@@ -1,15 +1,8 @@
-//! Turns: an actor's life from start to end, a turn at a time, as its thread gives them.
+//! Turns: an actor's life from start to end, a turn at a time, as its thread gives them. In which
+//! order a turn does things is [`round`](super::raw::round)'s; here is what it does with an actor.
 //!
-//! ```text
-//!  a turn:  signals -> async handler under way -> waits -> { system lane, timers, messages } -> futures
-//!              ^                                                                                    |
-//!              +------------------------------- while anything is new ------------------------------+
-//! ```
-//!
-//! What comes later in that order is not looked at while something before it is pending, as with
-//! actix's contexts: a `wait` (so an `AtomicResponse`) keeps messages, timers and futures out. After
-//! `BUDGET` messages the turn ends, so that timers and the other actors of the thread have theirs; at
-//! `PARTS` times that if the messages take next to no time.
+//! As with actix's contexts, a `wait` (so an `AtomicResponse`) keeps messages, timers and futures out;
+//! so does an async handler, which has the actor.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,23 +20,16 @@ use super::{
     envelope::Envelope,
     raw::{
         held::Held,
-        mailbox::{Receiving, signal},
-        place::{Taken, taken},
+        mailbox::signal,
+        place::Taken,
+        round::{self, Ending, Handed, Life, Timers},
     },
     vitals::{Stopwatch, Turn},
 };
 use crate::{ExitReason, Node, blocking::Watch, cell::Cell, supervision::keeper::End};
 
-/// Messages in a turn, and in a further part of one that took no longer than `LONG` so far.
-const BUDGET: usize = 256;
-/// Parts of a turn.
-const PARTS: usize = 8;
 /// After that long a turn ends with the part at hand.
 const LONG: Duration = Duration::from_micros(50);
-/// So many messages before the end of a turn's first part the turn looks at the clock.
-const EARLY: usize = BUDGET - 16;
-/// Messages between two looks at the clock, for an actor with timers.
-const TIMER_BUDGET: usize = 32;
 
 /// An actor with its context.
 pub(crate) struct Core<A: ActixActor<Context = Context<A>>> {
@@ -62,14 +48,85 @@ pub(super) struct Turns<A: Actor> {
     watch: Stopwatch,
 }
 
-/// What a step of a turn found.
-enum Step {
-    /// Nothing more to do here.
-    Done,
-    /// The rest of the turn must not run.
-    Blocked,
-    /// More is waiting, but the turn is over.
-    Spent,
+/// A running actor in its turn.
+struct InTurn<'a, A: Actor> {
+    turns: &'a mut Turns<A>,
+    cell: &'a Cell<A>,
+    /// When the turn looked at the clock.
+    looked: Option<Instant>,
+}
+
+impl<A: Actor> Life<Envelope<A>> for InTurn<'_, A> {
+    type End = End;
+
+    fn end_at_once(&mut self, signals: u8) -> End {
+        let reason = if signals & signal::KILL != 0 {
+            ExitReason::Killed
+        } else {
+            ExitReason::Failed("its mailbox overflowed".to_owned())
+        };
+        self.turns.end_as(reason)
+    }
+
+    #[inline]
+    fn is_blocked(&mut self, cx: &mut task::Context<'_>) -> bool {
+        self.turns.is_blocked(self.cell, cx)
+    }
+
+    fn stop(&mut self) {
+        self.turns.core().ctx.stop();
+    }
+
+    #[inline]
+    fn receives(&mut self) -> bool {
+        let core = self.turns.body.get();
+        core.is_some_and(|core| !core.ctx.waiting())
+    }
+
+    #[inline]
+    fn timer(&mut self, look: bool, cx: &mut task::Context<'_>) -> Timers {
+        let Some(core) = self.turns.body.get() else {
+            return Timers::Unasked;
+        };
+        let Some(extras) = &mut core.ctx.extras else {
+            return Timers::Unasked;
+        };
+        if !look && !extras.timers.is_changed() {
+            return Timers::Unasked;
+        }
+        let Some(timer) = extras.timers.poll(cx) else {
+            return Timers::NoneDue;
+        };
+        timer(&mut core.actor, &mut core.ctx);
+        Timers::Handled
+    }
+
+    #[inline]
+    fn open(&mut self, envelope: Taken<'_, Envelope<A>>) {
+        self.turns.open(envelope, self.cell);
+    }
+
+    fn look_at_clock(&mut self) {
+        self.looked = Some(Instant::now());
+    }
+
+    fn has_time(&mut self) -> bool {
+        self.looked.is_some_and(|looked| looked.elapsed() <= LONG)
+    }
+
+    #[inline]
+    fn beside(&mut self, handed: Handed, cx: &mut task::Context<'_>) -> bool {
+        self.turns.body.is_lent() || handed != Handed::Blocked && self.turns.futures(cx)
+    }
+
+    #[inline]
+    fn ending(&mut self) -> Ending<End> {
+        match self.turns.core().ctx.phase {
+            Phase::Running => Ending::Lives,
+            Phase::Stopping if self.turns.refuses_to_stop() => Ending::Refuses,
+            Phase::Stopping | Phase::Stopped => Ending::Ends(self.turns.end()),
+        }
+    }
 }
 
 impl<A: Actor> Turns<A> {
@@ -105,44 +162,12 @@ impl<A: Actor> Turns<A> {
         {
             core.actor.started(&mut core.ctx);
         }
-        loop {
-            let signals = cell.mailbox.signals();
-            if signals & signal::KILL != 0 {
-                return Poll::Ready(self.end_as(ExitReason::Killed));
-            }
-            if signals & signal::OVERFLOW != 0 {
-                let why = "its mailbox overflowed".to_owned();
-                return Poll::Ready(self.end_as(ExitReason::Failed(why)));
-            }
-            if self.is_blocked(cell, cx) {
-                if receiving.sleep_deaf(cx.waker()) {
-                    return Poll::Pending;
-                }
-                continue;
-            }
-            if cell.mailbox.signals() & signal::STOP != 0 {
-                receiving.clear(signal::STOP);
-                self.core().ctx.stop();
-            }
-            let messages = self.messages(cell, &mut receiving, cx);
-            if self.body.is_lent() || !matches!(messages, Step::Blocked) && self.futures(cx) {
-                continue;
-            }
-            let phase = self.core().ctx.phase;
-            match phase {
-                Phase::Running => {}
-                Phase::Stopping if self.refuses_to_stop() => continue,
-                Phase::Stopping | Phase::Stopped => return Poll::Ready(self.end()),
-            }
-            match messages {
-                Step::Spent => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Step::Done if receiving.sleep(cx.waker()) => return Poll::Pending,
-                Step::Done | Step::Blocked => {}
-            }
-        }
+        let mut life = InTurn {
+            turns: self,
+            cell,
+            looked: None,
+        };
+        round::turn(&cell.mailbox, &mut receiving, &mut life, cx)
     }
 
     /// Whether there is nothing for it but to start or to end: not worth a look at the clock.
@@ -202,54 +227,6 @@ impl<A: Actor> Turns<A> {
             cell.resumed("an async handler", panic);
             Poll::Ready(())
         })
-    }
-
-    /// Handles what is due, up to the budget.
-    fn messages(
-        &mut self,
-        cell: &Cell<A>,
-        receiving: &mut Receiving<'_, Envelope<A>>,
-        cx: &mut task::Context<'_>,
-    ) -> Step {
-        let (mut left, mut look) = (BUDGET, 0);
-        let (mut parts, mut began) = (PARTS, None);
-        loop {
-            let Some(core) = self.body.get() else {
-                return Step::Blocked;
-            };
-            if core.ctx.waiting() || cell.mailbox.signals() != 0 {
-                return Step::Blocked;
-            }
-            if let Some(notice) = receiving.pop_system() {
-                taken(notice, |notice| self.open(notice, cell));
-                continue;
-            }
-            if let Some(extras) = &mut core.ctx.extras
-                && (look == 0 || extras.timers.is_changed())
-            {
-                if let Some(timer) = extras.timers.poll(cx) {
-                    timer(&mut core.actor, &mut core.ctx);
-                    continue;
-                }
-                look = TIMER_BUDGET;
-            }
-            if left == EARLY {
-                began.get_or_insert_with(Instant::now);
-            }
-            if left == 0 {
-                parts -= 1;
-                if parts == 0 || began.is_none_or(|began: Instant| began.elapsed() > LONG) {
-                    return Step::Spent;
-                }
-                left = BUDGET;
-            }
-            let opened = receiving.pop_with(|envelope| self.open(envelope, cell));
-            if opened.is_none() {
-                return Step::Done;
-            }
-            left -= 1;
-            look = look.saturating_sub(1);
-        }
     }
 
     #[inline]

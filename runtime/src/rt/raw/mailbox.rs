@@ -27,7 +27,7 @@ pub(crate) mod signal {
     /// End at once: the mailbox overflowed.
     pub(crate) const OVERFLOW: u8 = 4;
     /// What takes effect even while a handler waits.
-    pub(super) const AT_ONCE: u8 = KILL | OVERFLOW;
+    pub(crate) const AT_ONCE: u8 = KILL | OVERFLOW;
 }
 
 /// See the module.
