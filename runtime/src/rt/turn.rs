@@ -121,7 +121,8 @@ impl<A: Actor> Life<Envelope<A>> for InTurn<'_, A> {
 
     #[inline]
     fn ending(&mut self) -> Ending<End> {
-        match self.turns.core().ctx.phase {
+        let phase = self.turns.core().ctx.phase;
+        match phase {
             Phase::Running => Ending::Lives,
             Phase::Stopping if self.turns.refuses_to_stop() => Ending::Refuses,
             Phase::Stopping | Phase::Stopped => Ending::Ends(self.turns.end()),
