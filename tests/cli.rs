@@ -3,119 +3,46 @@
 //!
 //! The binary under test runs real nodes on loopback, on ports that the system chooses.
 
+#[path = "cluster/node.rs"]
+mod node;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Output, Stdio},
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use node::{Node, assert_failed, tepui, text};
 use serde_json::Value;
 use tempfile::TempDir;
-
-fn tepui(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
 
 fn output(arguments: &[&str]) -> Output {
     tepui(arguments).output().expect("the binary runs")
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is text")
-}
-
-/// The command fails with this code and one line on stderr that has all `parts`; nothing on stdout.
+/// The command fails with this code and one line on stderr that has all `parts`.
 fn assert_refused(arguments: &[&str], code: i32, parts: &[&str]) {
-    let output = output(arguments);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
-    let lines: Vec<&str> = error
-        .lines()
-        .filter(|line| line.starts_with("error: "))
-        .collect();
-    assert_eq!(lines.len(), 1, "{arguments:?}: {error}");
-    assert!(!error.contains("panicked"), "{error}");
-    for part in parts {
-        assert!(lines[0].contains(part), "{arguments:?}: {error}");
-    }
+    assert_failed(&output(arguments), code, parts);
 }
 
-/// A process that has told on stdout where it listens; it is ended with its guard.
-struct Running {
-    child: Child,
-    address: String,
-    /// Kept, so that the process can go on writing.
-    _stdout: BufReader<std::process::ChildStdout>,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = tepui(arguments);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("stdout can be read");
-        let address = line
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        assert!(line.contains("listening on"), "{arguments:?} said {line:?}");
-        Self {
-            child,
-            address,
-            _stdout: stdout,
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("the process is there");
-    }
-
-    fn ends_well(mut self, signal: Signal) {
-        self.signal(signal);
-        let status = self.child.wait().expect("our child");
-        assert!(status.success(), "{status}");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Agents end their tasks on SIGINT. After a wait above, there is nobody to signal.
-        if let Ok(None) = self.child.try_wait() {
-            self.signal(Signal::SIGINT);
-            let _ = self.child.wait();
-        }
-    }
-}
-
-fn master(dir: &Path) -> Running {
-    Running::start(&[
+fn master(dir: &Path) -> Node {
+    Node::start(tepui(&[
         "master",
         "--port",
         "0",
         "--work-dir",
         dir.to_str().expect("a plain path"),
-    ])
+    ]))
 }
 
 /// A master with two agents in one process.
-fn local() -> (Running, String) {
-    let running = Running::start(&[
+fn local() -> (Node, String) {
+    let running = Node::start(tepui(&[
         "local",
         "--port",
         "0",
@@ -123,7 +50,7 @@ fn local() -> (Running, String) {
         "2",
         "--resources",
         "cpus:2;mem:512",
-    ]);
+    ]));
     let address = running.address.clone();
     (running, address)
 }
@@ -544,10 +471,10 @@ fn tasks_survive_an_agent_that_is_terminated_and_started_again() {
         "--work-dir",
         work_dir.to_str().expect("a plain path"),
     ];
-    let agent = Running::start(&arguments);
+    let agent = Node::start(tepui(&arguments));
     let (mut job, mut stdout) = endless(&running.address);
     agent.ends_well(Signal::SIGTERM);
-    let again = Running::start(&arguments);
+    let again = Node::start(tepui(&arguments));
     let kill_it = || output(&["kill", "endless.run.0.0", "--master", &running.address]);
     assert!(kill_it().status.success());
     // The job hears of the end through the new agent.

@@ -1,77 +1,18 @@
 //! GPUs as a user of the cluster meets them, with a stand-in for the driver's library and, in place of
 //! the devices, one that everybody may open. What containers may open is tested in `isolation/tests`.
 
+#[path = "cluster/node.rs"]
+mod node;
+
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+use node::{Guard, Node, tepui, text};
 use tempfile::TempDir;
 use tepui_isolation::process::family::await_end;
-
-fn tepui(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// A process of the cluster that has said where it listens.
-struct Node {
-    child: Child,
-    address: String,
-    stderr: PathBuf,
-}
-
-impl Node {
-    fn start(mut command: Command, stderr: PathBuf) -> Self {
-        let log = fs::File::create(&stderr).expect("a writable directory");
-        let child = command.stdout(Stdio::piped()).stderr(log).spawn();
-        let mut child = child.expect("it starts");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Self {
-            child,
-            address,
-            stderr,
-        }
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.stderr).expect("a log")
-    }
-
-    fn kill(&mut self, signal: Signal) {
-        if let Ok(None) = self.child.try_wait() {
-            kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it runs");
-            self.child.wait().expect("our child");
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Agents end their tasks on SIGINT.
-        self.kill(Signal::SIGINT);
-    }
-}
 
 /// A master, and where agents with two GPUs are made.
 struct Cluster {
@@ -110,7 +51,7 @@ impl Cluster {
         fs::write(dir.path().join("config.toml"), settings).expect("a writable directory");
         let work_dir = dir.path().join("master").display().to_string();
         let master = tepui(&["master", "--port", "0", "--work-dir", &work_dir]);
-        let master = Node::start(master, dir.path().join("master.log"));
+        let master = Node::start(master);
         Self {
             agent: None,
             master,
@@ -126,23 +67,28 @@ impl Cluster {
             .args(flags)
             .env("LD_LIBRARY_PATH", self.dir.path())
             .env("NVML_STUB", driver);
-        let agent = Node::start(command, self.dir.path().join("agent.log"));
+        let log = fs::File::create(self.dir.path().join("agent.log"));
+        command.stderr(log.expect("a writable directory"));
+        let agent = Node::start(command);
         let waited =
             (0..5).any(|_| await_end(|| self.text(&["agents"]).contains(" active ")).is_ok());
         assert!(waited, "{}", self.text(&["agents"]));
         self.agent.insert(agent)
     }
 
+    fn agent_said(&self) -> String {
+        fs::read_to_string(self.dir.path().join("agent.log")).expect("a log")
+    }
+
     fn text(&self, arguments: &[&str]) -> String {
         let (first, rest) = arguments.split_first().expect("a command");
         let mut command = tepui(&[first, "--master", &self.master.address]);
         let output = command.args(rest).output().expect("it runs");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr)
+        text(&output.stdout) + &text(&output.stderr)
     }
 
     /// Starts a job whose tasks tell their GPUs and wait.
-    fn job(&self, name: &str, gpus: &str, instances: &str) -> Job {
+    fn job(&self, name: &str, gpus: &str, instances: &str) -> Guard {
         let mut command = tepui(&["run", "--master", &self.master.address, "--name", name]);
         command.args(["--instances", instances, "--cpus", "0.1", "--mem", "32"]);
         if !gpus.is_empty() {
@@ -153,7 +99,7 @@ impl Cluster {
             "echo gpu $NVIDIA_VISIBLE_DEVICES $CUDA_VISIBLE_DEVICES; exec sleep 1000",
         ]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Job(command.spawn().expect("it starts"))
+        Guard::new(command.spawn().expect("it starts"), Signal::SIGTERM)
     }
 
     /// What a task has said, once it has.
@@ -168,17 +114,6 @@ impl Cluster {
         });
         assert!(has_told, "{task}: {told}");
         told.trim().to_owned()
-    }
-}
-
-/// A job that ends with its tasks when it is dropped, also by a test that fails.
-struct Job(Child);
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        // That it has ended is fine.
-        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
-        let _ = self.0.wait();
     }
 }
 
@@ -207,6 +142,7 @@ fn tasks_get_gpus_of_their_own_and_keep_them_over_a_restart_of_the_agent() {
         .agent
         .as_mut()
         .expect("an agent")
+        .process
         .kill(Signal::SIGKILL);
     cluster.agent(&["--resources", "cpus:4;mem:1024"], "whole");
     let second = cluster.job("second", "1", "1");
@@ -219,18 +155,22 @@ fn tasks_get_gpus_of_their_own_and_keep_them_over_a_restart_of_the_agent() {
 #[test]
 fn an_agent_says_why_it_offers_no_gpus_only_where_they_are_asked_for() {
     let mut cluster = Cluster::start();
-    let agent = cluster.agent(&["--resources", "cpus:1;mem:64;gpus:2"], "no-driver");
+    cluster.agent(&["--resources", "cpus:1;mem:64;gpus:2"], "no-driver");
     let expected =
         "gpus:2 are not offered: the NVIDIA driver does not answer; load its kernel module";
-    assert!(agent.said().contains(expected), "{}", agent.said());
+    assert!(
+        cluster.agent_said().contains(expected),
+        "{}",
+        cluster.agent_said()
+    );
     let agents = cluster.text(&["agents", "--json"]);
     assert!(!agents.contains("gpu"), "{agents}");
     let mut cluster = Cluster::start();
-    let agent = cluster.agent(&["--resources", "cpus:1;mem:64"], "no-driver");
+    cluster.agent(&["--resources", "cpus:1;mem:64"], "no-driver");
     assert!(
-        !agent.said().to_lowercase().contains("gpu"),
+        !cluster.agent_said().to_lowercase().contains("gpu"),
         "{}",
-        agent.said()
+        cluster.agent_said()
     );
 }
 
@@ -242,6 +182,7 @@ fn an_agent_whose_gpus_are_gone_does_not_start_and_says_what_the_driver_says() {
         .agent
         .as_mut()
         .expect("an agent")
+        .process
         .kill(Signal::SIGTERM);
     let at = |name: &str| cluster.dir.path().join(name).display().to_string();
     let output = tepui(&["agent", "--port", "0", "--master", &cluster.master.address])
@@ -260,9 +201,13 @@ fn an_agent_whose_gpus_are_gone_does_not_start_and_says_what_the_driver_says() {
 #[test]
 fn a_divided_gpu_without_known_nodes_is_left_out_and_told() {
     let mut cluster = Cluster::start();
-    let agent = cluster.agent(&["--resources", "cpus:1;mem:64"], "");
+    cluster.agent(&["--resources", "cpus:1;mem:64"], "");
     let expected = "GPU 1:0 (MIG-1-0): its device nodes are not known";
-    assert!(agent.said().contains(expected), "{}", agent.said());
+    assert!(
+        cluster.agent_said().contains(expected),
+        "{}",
+        cluster.agent_said()
+    );
     let agents = cluster.text(&["agents", "--json"]);
     assert!(agents.contains("\"gpu_model\": \"Stub 0\""), "{agents}");
     let named = tepui(&["agent", "--gpu-devices", "7"])

@@ -1,61 +1,34 @@
 //! Checks, longest times, restarts and limits as a user of `tepui run` meets them, with real processes
 //! and a real server. Each task runs in a container as far as this machine and user allow that.
 
+#[path = "cluster/node.rs"]
+mod node;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpListener,
-    process::{Child, Command, Output, Stdio},
+    process::{Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     thread,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use node::{Node, tepui, text};
 use serde_json::Value;
 
-fn tepui(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
-        command.env_remove(name);
-    }
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped());
-    command
-}
-
 /// A cluster in one process.
-struct Cluster {
-    child: Child,
-    address: String,
-}
+struct Cluster(Node);
 
 impl Cluster {
     fn start() -> Self {
         let mut command = tepui(&["local", "--port", "0", "--resources", "cpus:4;mem:2048"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = child.expect("it starts");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Self { child, address }
+        command.stderr(Stdio::null());
+        Self(Node::start(command))
     }
 
     /// Runs a line, and returns the statuses of its task and what was said at the end.
     fn run(&self, flags: &[&str], line: &str) -> (Vec<Value>, String) {
-        let mut command = tepui(&["run", "--json", "--master", &self.address, "--mem", "64"]);
+        let mut command = tepui(&["run", "--json", "--master", &self.0.address, "--mem", "64"]);
         let output = command
             .args(flags)
             .args(["--", line])
@@ -67,17 +40,7 @@ impl Cluster {
             .filter(|line| !line.is_empty());
         let news = news.map(|line| serde_json::from_slice::<Value>(line).expect("JSON"));
         let statuses = news.filter_map(|news| news.get("status").cloned());
-        (
-            statuses.collect(),
-            String::from_utf8_lossy(&stderr).into_owned(),
-        )
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT);
-        let _ = self.child.wait();
+        (statuses.collect(), text(&stderr))
     }
 }
 
@@ -228,7 +191,7 @@ fn a_task_is_restarted_in_its_sandbox_until_it_succeeds_or_may_no_more() {
         );
         fs::write(&job, text).expect("a writable directory");
         let path = job.to_str().expect("a plain path");
-        let mut command = tepui(&["run", "--master", &cluster.address, "--job", path]);
+        let mut command = tepui(&["run", "--master", &cluster.0.address, "--job", path]);
         let output = command.output().expect("it runs");
         (
             output.status.success(),
@@ -260,7 +223,14 @@ fn plain_checks_are_reported_and_end_nothing() {
                           delay = '0s', interval = '50ms' }\n";
     fs::write(&job, text).expect("a writable directory");
     let path = job.to_str().expect("a plain path");
-    let mut command = tepui(&["run", "--json", "--master", &cluster.address, "--job", path]);
+    let mut command = tepui(&[
+        "run",
+        "--json",
+        "--master",
+        &cluster.0.address,
+        "--job",
+        path,
+    ]);
     let output = command.output().expect("it runs");
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}");

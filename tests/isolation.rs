@@ -2,10 +2,13 @@
 //! of the cluster that are killed while tasks run. Needs root and control groups; where they are
 //! absent, each test says so in one line. What single isolators do is tested in `isolation/tests`.
 
+#[path = "cluster/node.rs"]
+mod node;
+
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
@@ -15,55 +18,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use node::{Node, tepui, text};
 use tempfile::TempDir;
 use tepui_isolation::{
     Containerizer, IsolationConfig, launch::Program, process::family::await_end,
 };
-
-fn tepui(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// A process of the cluster that has said where it listens.
-struct Node {
-    child: Child,
-    address: String,
-}
-
-impl Node {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = tepui(arguments);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line.trim().rsplit(' ').next().unwrap_or_default();
-        let address = address.to_owned();
-        Self { child, address }
-    }
-
-    fn kill(&mut self, signal: Signal) {
-        if let Ok(None) = self.child.try_wait() {
-            let pid = Pid::from_raw(self.child.id().cast_signed());
-            kill(pid, signal).expect("it runs");
-            self.child.wait().expect("our child");
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Agents end their tasks on SIGINT.
-        self.kill(Signal::SIGINT);
-    }
-}
 
 /// A master and an agent.
 struct Cluster {
@@ -88,7 +47,7 @@ impl Cluster {
         let text = "[agent.isolation]\ndisk_interval_ms = 50\n[agent.options]\n\
                     registration_backoff = 0.05\n";
         fs::write(&config, text).expect("a writable directory");
-        let master = Node::start(&["master", "--port", "0", "--work-dir", path]);
+        let master = Node::start(tepui(&["master", "--port", "0", "--work-dir", path]));
         let mut cluster = Self {
             agent: None,
             master,
@@ -105,7 +64,7 @@ impl Cluster {
     fn start_agent(&mut self) {
         let (work_dir, master) = (self.work_dir(), self.master.address.clone());
         let config = self.dir.path().join("config.toml").display().to_string();
-        self.agent = Some(Node::start(&[
+        self.agent = Some(Node::start(tepui(&[
             "agent",
             "--port",
             "0",
@@ -119,7 +78,7 @@ impl Cluster {
             "cpus:4;mem:1024;disk:1000",
             "--log",
             "warn",
-        ]));
+        ])));
     }
 
     fn agent(&mut self) -> &mut Node {
@@ -135,7 +94,7 @@ impl Cluster {
 
     fn text(&self, arguments: &[&str]) -> String {
         let Output { stdout, stderr, .. } = self.command(arguments).output().expect("it runs");
-        String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr)
+        text(&stdout) + &text(&stderr)
     }
 
     /// What a command writes as JSON. It may say on stderr that an agent is just coming back.
@@ -273,7 +232,7 @@ fn a_task_outlives_its_agent_and_ends_cleanly_after_that() {
     };
     let span = span(2);
     let mut job = cluster.sleeper(&span);
-    cluster.agent().kill(Signal::SIGKILL);
+    cluster.agent().process.kill(Signal::SIGKILL);
     assert_eq!(sleepers(&span).len(), 2);
     cluster.start_agent();
     assert_eq!((sleepers(&span).len(), cluster.left().len()), (2, 1));
@@ -296,7 +255,7 @@ fn an_agent_removes_what_died_while_it_was_away() {
     let span = span(3);
     let job = cluster.sleeper(&span);
     let (first, container) = (sleepers(&span), cluster.left());
-    cluster.agent().kill(Signal::SIGKILL);
+    cluster.agent().process.kill(Signal::SIGKILL);
     kill_executor(&cluster);
     cluster.start_agent();
     assert!(cluster.is_gone(&span, &first, &container));

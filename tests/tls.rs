@@ -2,18 +2,19 @@
 //! are network namespaces made by each test. Making them needs root; where that is missing it is
 //! said on one line, and in CI it is an error.
 
+#[path = "cluster/node.rs"]
+mod node;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
+    process::{ChildStderr, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+use node::{Node, assert_failed, text};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -89,10 +90,6 @@ fn ip(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 /// Authorities and certificates, as `tepui certs` makes them.
 struct Certs(TempDir);
 
@@ -131,36 +128,20 @@ impl Certs {
     }
 }
 
-/// A node that is up; it ends with its guard.
+/// A node that is up, and what it logs.
 struct Running {
-    child: Child,
-    address: String,
-    _stdout: BufReader<ChildStdout>,
+    node: Node,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
     fn start(mut command: Command) -> Self {
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = child.expect("the binary runs");
-        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("readable");
-        if !line.contains("listening on") {
-            let mut why = String::new();
-            std::io::Read::read_to_string(&mut stderr, &mut why).expect("readable");
-            panic!("{command:?} said {line:?}: {why}");
-        }
-        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        command.stderr(Stdio::piped());
+        let mut node = Node::start(command);
+        let stderr = node.process.child.stderr.take().expect("a pipe");
         Self {
-            child,
-            address: address.to_owned(),
-            _stdout: stdout,
-            stderr,
+            node,
+            stderr: BufReader::new(stderr),
         }
     }
 
@@ -174,25 +155,6 @@ impl Running {
             if parts.iter().all(|part| line.contains(part)) {
                 return line;
             }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it is there");
-    }
-
-    fn ends_well(mut self, signal: Signal) {
-        self.signal(signal);
-        let status = self.child.wait().expect("our child");
-        assert!(status.success(), "{status}");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            self.signal(Signal::SIGINT);
-            let _ = self.child.wait();
         }
     }
 }
@@ -230,7 +192,7 @@ impl Cluster {
         let work_dir = dir.path().join("master").display().to_string();
         let arguments = ["master", "--host", HERE, "--work-dir", &work_dir];
         let master = Running::start(machines.on(HERE, &with(&arguments, &identity)));
-        assert_eq!(master.address, "10.77.0.1:5050");
+        assert_eq!(master.node.address, "10.77.0.1:5050");
         Some(Self {
             machines,
             certs,
@@ -253,7 +215,7 @@ impl Cluster {
             "--port",
             "0",
             "--master",
-            &self.master.address,
+            &self.master.node.address,
             "--resources",
             "cpus:2;mem:512",
             "--work-dir",
@@ -265,7 +227,7 @@ impl Cluster {
     /// A command on the machine with that address.
     fn command(&self, address: &str, arguments: &[&str], identity: &[String]) -> Command {
         let (command, rest) = arguments.split_first().expect("a command");
-        let arguments = [&[*command, "--master", &self.master.address][..], rest].concat();
+        let arguments = [&[*command, "--master", &self.master.node.address][..], rest].concat();
         self.machines.on(address, &with(&arguments, identity))
     }
 
@@ -291,24 +253,13 @@ impl Cluster {
     }
 }
 
-/// One line with all parts, and this exit code.
-fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{told}");
-    let lines: Vec<&str> = told.lines().filter(|l| l.starts_with("error: ")).collect();
-    assert_eq!(lines.len(), 1, "{told}");
-    for part in parts {
-        assert!(lines[0].contains(part), "{told}");
-    }
-}
-
 #[test]
 fn a_task_runs_on_a_cluster_over_tls() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
     let agent = cluster.agent(&cluster.certs.issue("agent-1", &[THERE]));
-    assert!(agent.address.starts_with(THERE));
+    assert!(agent.node.address.starts_with(THERE));
     // Someone with a name and no address, on either machine.
     let alice = cluster.certs.issue("alice", &[]);
     let job = [
@@ -345,8 +296,8 @@ fn a_task_runs_on_a_cluster_over_tls() {
         "{}",
         text(&shown.stderr)
     );
-    assert_refused(&actors(&[]), 1, &["10.77.0.1:5050"]);
-    agent.ends_well(Signal::SIGINT);
+    assert_failed(&actors(&[]), 1, &["10.77.0.1:5050"]);
+    agent.node.ends_well(Signal::SIGINT);
 }
 
 /// Executors outlive their agent, and find its next life through the door.
@@ -374,7 +325,7 @@ fn tasks_survive_a_restart_of_an_agent_with_tls() {
         }
     };
     until("TASK_RUNNING");
-    agent.ends_well(Signal::SIGTERM);
+    agent.node.ends_well(Signal::SIGTERM);
     let door = fs::read_to_string(cluster.agent_dir().join("door")).expect("a door");
     assert!(door.starts_with("door.localhost:"), "{door}");
     // Another certificate, as after a renewal.
@@ -382,7 +333,7 @@ fn tasks_survive_a_restart_of_an_agent_with_tls() {
     cluster.told(HERE, &["kill", "endless.run.0.0"], &alice);
     until("TASK_KILLED");
     assert_eq!(job.wait().expect("our child").code(), Some(1));
-    agent.ends_well(Signal::SIGINT);
+    agent.node.ends_well(Signal::SIGINT);
 }
 
 #[test]
@@ -403,7 +354,7 @@ fn an_agent_of_another_authority_is_refused() {
     let ours = cluster.certs.issue("agent-1", &[THERE]);
     let mut mixed = others.issue("agent-2", &[THERE]);
     mixed[..2].clone_from_slice(&ours[..2]);
-    agent.ends_well(Signal::SIGTERM);
+    agent.node.ends_well(Signal::SIGTERM);
     let mut agent = cluster.agent(&mixed);
     agent.logs(&[
         "peer 10.77.0.1:5050",
@@ -421,27 +372,27 @@ fn who_asks_without_or_with_a_wrong_certificate_is_told() {
     let plain = cluster.output(THERE, &["agents"], &[]);
     let speaks = "the master at 10.77.0.1:5050 speaks TLS, and this node does not; start this node \
                   with --tls-ca";
-    assert_refused(&plain, 1, &[speaks]);
+    assert_failed(&plain, 1, &[speaks]);
     let others = Certs::make().issue("alice", &[]);
     let wrong = cluster.output(THERE, &["run", "--", "true"], &others);
     // The files are gone with their directory.
-    assert_refused(&wrong, 2, &["ca.pem cannot be read"]);
+    assert_failed(&wrong, 2, &["ca.pem cannot be read"]);
     let others = Certs::make();
     let wrong = cluster.output(THERE, &["run", "--", "true"], &others.issue("alice", &[]));
-    assert_refused(
+    assert_failed(
         &wrong,
         1,
         &["10.77.0.1:5050 has a certificate of another authority"],
     );
     let bob = cluster.certs.issue("bob", &[]);
     let part = cluster.output(THERE, &["agents"], &bob[..4]);
-    assert_refused(&part, 2, &["--tls-key missing"]);
+    assert_failed(&part, 2, &["--tls-key missing"]);
     assert!(cluster.output(THERE, &["agents"], &bob).status.success());
     // By a host that is not in the master's certificate.
     let by_name = ["agents", "--master", "127.0.0.1:5050"];
     let by_name = cluster.machines.on(HERE, &with(&by_name, &bob)).output();
     let told = by_name.expect("the binary runs");
-    assert_refused(
+    assert_failed(
         &told,
         1,
         &["no master at 127.0.0.1:5050: connection refused"],
@@ -475,7 +426,7 @@ fn a_listener_for_others_needs_certificates_or_a_word() {
             "--tls-cert",
             "--insecure",
         ];
-        assert_refused(&plain(node, &[]), 2, &parts);
+        assert_failed(&plain(node, &[]), 2, &parts);
     }
     let certs = Certs::make();
     let identity = certs.issue("master", &["10.77.0.1"]);
@@ -484,9 +435,9 @@ fn a_listener_for_others_needs_certificates_or_a_word() {
         "certificate is for master, 10.77.0.1, not for 10.77.0.9",
         "--host 10.77.0.9",
     ];
-    assert_refused(&plain("master", &identity), 2, &parts);
+    assert_failed(&plain("master", &identity), 2, &parts);
     // With the word it gets as far as the address, which this machine does not have.
-    assert_refused(
+    assert_failed(
         &plain("master", &["--insecure"]),
         1,
         &["choose an address of this machine"],
@@ -514,7 +465,7 @@ fn an_insecure_cluster_is_asked_without_more_ado() {
     ];
     let master = Running::start(machines.on(HERE, &arguments));
     let agents = machines
-        .on(THERE, &["agents", "--master", &master.address])
+        .on(THERE, &["agents", "--master", &master.node.address])
         .output();
     assert_eq!(
         text(&agents.expect("the binary runs").stdout),

@@ -40,8 +40,11 @@ fn standing(summary: &Summary, now: i64) -> String {
     if now < summary.not_before {
         return "not yet".to_owned();
     }
-    match (summary.not_after - now) / DAY {
-        _ if now > summary.not_after => "expired".to_owned(),
+    let left = summary.not_after - now;
+    // To the nearest day, so that a new certificate has all of its days.
+    match (left + DAY / 2) / DAY {
+        _ if left < 0 => "expired".to_owned(),
+        _ if left < DAY => "for less than a day".to_owned(),
         1 => "for 1 more day".to_owned(),
         days => format!("for {days} more days"),
     }
@@ -58,14 +61,16 @@ mod tests {
             not_after: 20 * DAY,
             ..Summary::default()
         };
-        for (day, told) in [
-            (9, "not yet"),
-            (10, "for 10 more days"),
-            (19, "for 1 more day"),
-            (20, "for 0 more days"),
-            (21, "expired"),
+        for (now, told) in [
+            (9 * DAY, "not yet"),
+            (10 * DAY, "for 10 more days"),
+            (10 * DAY + 5, "for 10 more days"),
+            (19 * DAY, "for 1 more day"),
+            (19 * DAY + 1, "for less than a day"),
+            (20 * DAY, "for less than a day"),
+            (20 * DAY + 1, "expired"),
         ] {
-            assert_eq!(standing(&summary, day * DAY), told);
+            assert_eq!(standing(&summary, now), told);
         }
     }
 }
