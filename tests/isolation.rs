@@ -2,172 +2,23 @@
 //! of the cluster that are killed while tasks run. Needs root and control groups; where they are
 //! absent, each test says so in one line. What single isolators do is tested in `isolation/tests`.
 
+#[path = "cluster/isolated.rs"]
+mod isolated;
 #[path = "cluster/node.rs"]
 mod node;
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::Stdio,
 };
 
+use isolated::{Cluster, executors, sleepers};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use node::{Node, tepui, text};
-use tempfile::TempDir;
-use tepui_isolation::{
-    Containerizer, IsolationConfig, launch::Program, process::family::await_end,
-};
-
-/// A master and an agent.
-struct Cluster {
-    agent: Option<Node>,
-    master: Node,
-    dir: TempDir,
-}
-
-impl Cluster {
-    /// None where tasks cannot be isolated.
-    fn start() -> Option<Self> {
-        let (_, off) = Containerizer::new(IsolationConfig::default(), Program::this())
-            .expect("the defaults are never refused");
-        if let Some(off) = off.first() {
-            eprintln!("SKIPPED: isolator {}: {}", off.name, off.reason);
-            return None;
-        }
-        let dir = tempfile::tempdir().expect("a directory");
-        let master_dir = dir.path().join("master");
-        let path = master_dir.to_str().expect("a plain path");
-        let config = dir.path().join("config.toml");
-        let text = "[agent.isolation]\ndisk_interval_ms = 50\n[agent.options]\n\
-                    registration_backoff = 0.05\n";
-        fs::write(&config, text).expect("a writable directory");
-        let master = Node::start(tepui(&["master", "--port", "0", "--work-dir", path]));
-        let mut cluster = Self {
-            agent: None,
-            master,
-            dir,
-        };
-        cluster.start_agent();
-        Some(cluster)
-    }
-
-    fn work_dir(&self) -> String {
-        self.dir.path().join("agent").display().to_string()
-    }
-
-    fn start_agent(&mut self) {
-        let (work_dir, master) = (self.work_dir(), self.master.address.clone());
-        let config = self.dir.path().join("config.toml").display().to_string();
-        self.agent = Some(Node::start(tepui(&[
-            "agent",
-            "--port",
-            "0",
-            "--master",
-            &master,
-            "--work-dir",
-            &work_dir,
-            "--config",
-            &config,
-            "--resources",
-            "cpus:4;mem:1024;disk:1000",
-            "--log",
-            "warn",
-        ])));
-    }
-
-    fn agent(&mut self) -> &mut Node {
-        self.agent.as_mut().expect("an agent runs")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let (first, rest) = arguments.split_first().expect("a command");
-        let mut command = tepui(&[first, "--master", &self.master.address]);
-        command.args(rest);
-        command
-    }
-
-    fn text(&self, arguments: &[&str]) -> String {
-        let Output { stdout, stderr, .. } = self.command(arguments).output().expect("it runs");
-        text(&stdout) + &text(&stderr)
-    }
-
-    /// What a command writes as JSON. It may say on stderr that an agent is just coming back.
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
-        let output = self.command(arguments).output().expect("it runs");
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-
-    /// The containers that something is left of.
-    fn left(&self) -> BTreeSet<String> {
-        let config = IsolationConfig {
-            work_dir: fs::canonicalize(self.work_dir()).expect("it is there"),
-            ..IsolationConfig::default()
-        };
-        let (containers, _) = Containerizer::new(config, Program::this()).expect("as above");
-        containers.orphans(&BTreeSet::new())
-    }
-
-    /// Whether these processes and containers are gone after a while, whatever came after them.
-    fn is_gone(&self, span: &str, processes: &[u32], containers: &BTreeSet<String>) -> bool {
-        let is_gone = || {
-            let are_left = sleepers(span).iter().any(|pid| processes.contains(pid));
-            !are_left && self.left().is_disjoint(containers)
-        };
-        (0..5).any(|_| await_end(is_gone).is_ok())
-    }
-
-    /// Ends a job with its task, and waits until the agent has none.
-    fn end(&self, mut job: Child) {
-        let pid = Pid::from_raw(job.id().cast_signed());
-        kill(pid, Signal::SIGTERM).expect("it runs");
-        job.wait().expect("our child");
-        let idle = (0..5).any(|_| await_end(|| self.left().is_empty()).is_ok());
-        assert!(idle, "{:?}", self.left());
-    }
-
-    /// Starts a job of one task that sleeps for `span`, and waits until two processes of it do.
-    fn sleeper(&self, span: &str) -> Child {
-        let line = format!("setsid sleep {span} & exec sleep {span}");
-        let mut command = self.command(&["run", "--mem", "64", "--name", "sleeper", "--", &line]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let waited = (0..20).any(|_| await_end(|| sleepers(span).len() == 2).is_ok());
-        assert!(waited, "the task runs");
-        child.expect("it starts")
-    }
-}
-
-/// Processes of the machine whose command line is `sleep span`.
-fn sleepers(span: &str) -> Vec<u32> {
-    processes(|line| line == format!("sleep\0{span}\0"))
-}
-
-fn processes(is_meant: impl Fn(&str) -> bool) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").expect("/proc").flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        is_meant(&String::from_utf8_lossy(&line))
-    })
-    .collect()
-}
-
-/// The executors whose sandbox is in that directory.
-fn executors(dir: &Path) -> Vec<u32> {
-    let executors = processes(|line| line.ends_with("tepui\0executor\0"));
-    let variable = format!("TEPUI_SANDBOX={}", dir.display());
-    let is_ours = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(&variable)
-    };
-    executors.into_iter().filter(is_ours).collect()
-}
 
 fn kill_executor(cluster: &Cluster) {
     let dir = fs::canonicalize(cluster.work_dir()).expect("it is there");
