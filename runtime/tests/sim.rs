@@ -364,4 +364,16 @@ fn a_host_that_is_crashed_by_hand_starts_again_as_another_life() {
         assert!(!sim.is_running("a"));
         sim.start("a");
     }
+    // Both in the same moment.
+    sim.run_for(SECOND).unwrap();
+    sim.crash("a");
+    sim.start("a");
+    sim.run_for(SECOND).unwrap();
+    assert!(sim.is_running("a"));
+    assert_eq!(starts.load(Ordering::SeqCst), 5);
+    sim.crash("a");
+    sim.start("a");
+    sim.crash("a");
+    sim.run_for(SECOND).unwrap();
+    assert!(!sim.is_running("a"));
 }

@@ -132,6 +132,8 @@ pub struct Sim {
     down: BTreeSet<String>,
     /// Their software is dropped in the next step.
     dying: Vec<String>,
+    /// Those of them that start again right after that.
+    reviving: Vec<String>,
     timeline: Timeline<Fault>,
     /// How many faults keep segments from getting from one host to another.
     cuts: BTreeMap<(String, String), usize>,
@@ -165,6 +167,7 @@ impl Sim {
             hosts: BTreeMap::new(),
             down: BTreeSet::new(),
             dying: Vec::new(),
+            reviving: Vec::new(),
             cuts: BTreeMap::new(),
             slow_links: BTreeMap::new(),
             slow: Vec::new(),
@@ -244,6 +247,9 @@ impl Sim {
         let stepped = self.net.step();
         for host in std::mem::take(&mut self.dying) {
             self.net.crash(host.as_str());
+        }
+        for host in std::mem::take(&mut self.reviving) {
+            self.net.bounce(host.as_str());
         }
         let panic = panics::take().into_iter().next();
         if let Some(what) = panic.or(stepped.err().map(|error| error.to_string())) {
@@ -401,14 +407,22 @@ impl Sim {
     pub fn crash(&mut self, host: &str) {
         if self.net.is_host_running(host) && self.down.insert(host.to_owned()) {
             self.hosts[host].killed.notify_one();
-            self.dying.push(host.to_owned());
+            self.reviving.retain(|reviving| reviving != host);
+            if !self.dying.iter().any(|dying| dying == host) {
+                self.dying.push(host.to_owned());
+            }
         }
     }
 
     /// Starts a host that is down.
     pub fn start(&mut self, host: &str) {
-        if self.down.remove(host) {
-            self.net.bounce(host);
+        if !self.down.remove(host) {
+            return;
+        }
+        // A crash of this very moment comes first.
+        match self.dying.iter().any(|dying| dying == host) {
+            true => self.reviving.push(host.to_owned()),
+            false => self.net.bounce(host),
         }
     }
 
