@@ -7,9 +7,11 @@ mod actors;
 mod agent;
 mod agents;
 pub(crate) mod arguments;
+mod attach;
 mod certs;
 mod completions;
 mod drf;
+mod exec;
 mod executor;
 mod frameworks;
 mod gpus;
@@ -81,6 +83,8 @@ enum Command {
     Tasks(tasks::Arguments),
     Stats(stats::Arguments),
     Logs(logs::Arguments),
+    Exec(exec::Arguments),
+    Attach(attach::Arguments),
     Kill(kill::Arguments),
     Agents(agents::Arguments),
     Actors(actors::Arguments),
@@ -154,6 +158,8 @@ impl Command {
             Command::Tasks(arguments) => tasks::run(arguments).await,
             Command::Stats(arguments) => stats::run(arguments).await,
             Command::Logs(arguments) => logs::run(arguments).await,
+            Command::Exec(arguments) => exec::run(arguments).await,
+            Command::Attach(arguments) => attach::run(arguments).await,
             Command::Kill(arguments) => kill::run(arguments).await,
             Command::Agents(arguments) => agents::run(arguments).await,
             Command::Actors(arguments) => actors::run(arguments).await,

@@ -80,6 +80,32 @@ impl Client {
         answer.map_err(|error| explain("agent", &error))
     }
 
+    /// Asks an agent a question that takes longer.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) async fn ask_within<M: Message>(
+        &self,
+        agent: &AnyPid,
+        question: M,
+        deadline: Duration,
+    ) -> anyhow::Result<M::Reply> {
+        let answer = self.node.ask(agent, question, deadline).await;
+        answer.map_err(|error| explain("agent", &error))
+    }
+
+    /// Tells an agent something; it may not arrive.
+    pub(crate) fn tell<M: Message>(&self, agent: &AnyPid, message: M) {
+        if let Err(error) = self.node.tell(agent, message) {
+            tracing::debug!(%error, message = M::NAME, "not sent");
+        }
+    }
+
+    /// Where actors of this process can be.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
     /// The tasks that the master knows by that name.
     ///
     /// # Errors

@@ -27,6 +27,14 @@ pub(crate) fn write(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
+/// Writes bytes to stderr as they are.
+///
+/// # Errors
+/// When stderr is closed.
+pub(crate) fn write_error(bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(io::stderr().lock().write_all(bytes)?)
+}
+
 /// Writes one line to stderr, for progress and warnings.
 pub(crate) fn note(text: &str) {
     // Without stderr there is nobody to tell.

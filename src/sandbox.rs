@@ -6,7 +6,7 @@
 use anyhow::{anyhow, bail};
 use tepui_protocol::{
     ExecutorId, FrameworkId,
-    messages::operator::{GetAgents, ReadSandbox, TaskSummary},
+    messages::operator::{GetAgents, ReadSandbox, SandboxPiece, TaskSummary},
 };
 use tepui_runtime::AnyPid;
 
@@ -14,6 +14,27 @@ use crate::{cli::arguments::TaskName, client::Client};
 
 /// Bytes asked for at once.
 const PIECE: u32 = 256 * 1024;
+
+/// The task that is meant, of those that have its id; none if there is none.
+///
+/// # Errors
+/// When there are several.
+pub(crate) fn the_one(
+    name: &TaskName,
+    mut tasks: Vec<TaskSummary>,
+) -> anyhow::Result<Option<TaskSummary>> {
+    if tasks.len() <= 1 {
+        return Ok(tasks.pop());
+    }
+    let names = tasks
+        .iter()
+        .map(|t| format!("{}/{}", t.task.framework_id, name.task));
+    let names: Vec<String> = names.collect();
+    bail!(
+        "several frameworks have a task {name}; name one of: {}",
+        names.join(" ")
+    )
+}
 
 /// A sandbox on an agent.
 #[derive(Clone, Debug)]
@@ -31,23 +52,12 @@ impl Sandbox {
     /// # Errors
     /// When there is no such task or there are several, its agent is away, or nobody answers.
     pub(crate) async fn find(client: &Client, name: &TaskName) -> anyhow::Result<Self> {
-        let mut tasks = client
+        let tasks = client
             .tasks(name.framework.clone(), Some(name.task.clone()))
             .await?;
-        match (tasks.pop(), tasks.is_empty()) {
-            (Some(task), true) => Self::of(name, task),
-            (None, _) => Self::search(client, name).await,
-            (Some(last), false) => {
-                tasks.push(last);
-                let names = tasks
-                    .iter()
-                    .map(|t| format!("{}/{}", t.task.framework_id, name.task));
-                let names: Vec<String> = names.collect();
-                bail!(
-                    "several frameworks have a task {name}; name one of: {}",
-                    names.join(" ")
-                )
-            }
+        match the_one(name, tasks)? {
+            Some(task) => Self::of(name, task),
+            None => Self::search(client, name).await,
         }
     }
 
@@ -101,6 +111,18 @@ impl Sandbox {
         file: &str,
         offset: u64,
     ) -> anyhow::Result<Vec<u8>> {
+        Ok(self.ask(client, file, offset).await?.data)
+    }
+
+    /// How large a file is now.
+    ///
+    /// # Errors
+    /// As [`Sandbox::piece`].
+    pub(crate) async fn size(&self, client: &Client, file: &str) -> anyhow::Result<u64> {
+        Ok(self.ask(client, file, 0).await?.size)
+    }
+
+    async fn ask(&self, client: &Client, file: &str, offset: u64) -> anyhow::Result<SandboxPiece> {
         let question = ReadSandbox {
             framework_id: self.framework_id.clone(),
             executor_id: self.executor_id.clone(),
@@ -110,9 +132,7 @@ impl Sandbox {
         };
         let piece = client.ask_agent(&self.agent, question).await?;
         let name = &self.executor_id;
-        Ok(piece
-            .map_err(|refusal| anyhow!("{file} of {name}: {refusal}"))?
-            .data)
+        piece.map_err(|refusal| anyhow!("{file} of {name}: {refusal}"))
     }
 
     /// A whole file as it is now.

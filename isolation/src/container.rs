@@ -20,6 +20,7 @@ use crate::{
     launch::{self, Plan, Program},
     process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
     sampler::Sampler,
+    session::{self, Session, Wish},
 };
 
 pub use config::{ConfigError, IsolationConfig, Off};
@@ -178,31 +179,29 @@ impl Containerizer {
         process: ProcessIdentity,
         spec: &LaunchSpec,
     ) -> Result<Launched, LaunchError> {
-        let inside = process.children().into_iter().next();
-        let gone = || io::Error::other(format!("{process} has ended"));
-        let plan = Plan {
-            program: spec.program.clone(),
-            name: spec.name.clone(),
-            arguments: spec.arguments.clone(),
-            enter: Some(inside.ok_or_else(|| LaunchError::Launcher { source: gone() })?),
-            root: None,
-            hostname: None,
-            memory: None,
-            disk: None,
-            ..plan.clone()
-        };
+        let plan = beside(plan, process, spec)?;
         launch::start(&self.launcher, &plan, spec.open_outputs()?)
     }
 
+    /// The same with streams that the caller holds. Of the environment of `spec`, all is added to that
+    /// of the container. Blocks as [`Self::launch`].
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub fn open_session(
+        &self,
+        plan: &Plan,
+        process: ProcessIdentity,
+        spec: &LaunchSpec,
+        wish: Wish,
+    ) -> Result<Session, LaunchError> {
+        let mut plan = beside(plan, process, spec)?;
+        plan.environment.extend(spec.environment.clone());
+        session::start(&self.launcher, &plan, wish)
+    }
+
     fn plan(&self, container: &Container, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
-        let mut plan = Plan {
-            program: spec.program.clone(),
-            name: spec.name.clone(),
-            arguments: spec.arguments.clone(),
-            environment: spec.environment.clone(),
-            directory: spec.sandbox.clone(),
-            ..Plan::default()
-        };
+        let mut plan = Plan::of(spec);
         for (name, isolator) in &self.isolators {
             let prepared = isolator.prepare(container, &mut plan);
             prepared.map_err(|source| LaunchError::Isolator {
@@ -257,4 +256,21 @@ impl Containerizer {
         let left = self.isolators.iter().flat_map(|(_, i)| i.left());
         left.filter(|name| !known.contains(name)).collect()
     }
+}
+
+/// A plan for what comes to the container of a plan, whose launcher is `process`.
+fn beside(plan: &Plan, process: ProcessIdentity, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
+    let inside = process.children().into_iter().next();
+    let gone = || io::Error::other(format!("{process} has ended"));
+    Ok(Plan {
+        program: spec.program.clone(),
+        name: spec.name.clone(),
+        arguments: spec.arguments.clone(),
+        enter: Some(inside.ok_or_else(|| LaunchError::Launcher { source: gone() })?),
+        root: None,
+        hostname: None,
+        memory: None,
+        disk: None,
+        ..plan.clone()
+    })
 }

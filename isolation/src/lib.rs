@@ -17,6 +17,7 @@
 //! | is that still the same process? signal it and nothing else | [`process::identity`] |
 //! | which processes did it leave behind? | [`process::family`] |
 //! | the most that containers ever used | [`sampler`] |
+//! | a command whose streams the caller holds | [`session`] |
 //! | where is a task's directory, and how is it read safely? | [`sandbox`] |
 //! | did the machine boot since? | [`boot`] |
 
@@ -30,6 +31,7 @@ pub mod launch;
 pub mod process;
 pub mod sampler;
 pub mod sandbox;
+pub mod session;
 
 pub use cgroup::Usage;
 pub use container::{Container, Containerizer, IsolationConfig};
@@ -38,3 +40,4 @@ pub use launch::{Limitation, LimitationKind, Outcome};
 pub use process::{Ended, LaunchError, LaunchSpec, Launched, ProcessIdentity, Signal};
 pub use sampler::Sampler;
 pub use sandbox::{Piece, SandboxError};
+pub use session::{Session, Streams, Wish};

@@ -35,7 +35,8 @@ use tepui_protocol::CommandInfo;
 
 use crate::{
     isolators::IsolatorError,
-    launch::{self, Failure, Outcome, Plan},
+    launch::{self, Failure, Outcome, Plan, Program},
+    session::{self, Session, Wish},
 };
 
 pub use ended::Ended;
@@ -151,6 +152,15 @@ impl LaunchSpec {
                 )))
             }
         }
+    }
+
+    /// Starts it with streams that the caller holds, by a launcher, without any isolation. Blocks until
+    /// it runs, some milliseconds.
+    ///
+    /// # Errors
+    /// [`LaunchError`].
+    pub fn open_session(&self, launcher: &Program, wish: Wish) -> Result<Session, LaunchError> {
+        session::start(launcher, &Plan::of(self), wish)
     }
 
     /// Opens the files for its output.

@@ -89,8 +89,9 @@ async fn executor_life(
         watch,
         started: Vec::new(),
     };
-    let actor = ExecutorActor::new(config, node.rng(), Box::new(processes));
-    let actor = node.spawn(NAME, actor).expect("the name is free");
+    let rng = node.rng();
+    let actor = move || ExecutorActor::new(config, rng, Box::new(processes));
+    let actor = node.spawn_with(NAME, actor).expect("the name is free");
     let exited = node.monitor(actor.as_any()).await;
     node.shutdown().await;
     i32::from(exited.reason != ExitReason::Stopped)

@@ -203,8 +203,11 @@ async fn start(launch: &ExecutorLaunch) -> Result<(Node, AnyPid), String> {
     let config = ExecutorConfig::new(place.map_err(|error| error.to_string())?);
     let node = Node::builder(loopback()).workers(1).start().await;
     let node = node.map_err(|error| error.to_string())?;
-    let actor = ExecutorActor::new(config, node.rng(), Box::new(SystemProcesses::new()));
-    let pid = node.spawn(NAME, actor).map_err(|error| error.to_string())?;
+    let rng = node.rng();
+    let actor = move || ExecutorActor::new(config, rng, Box::new(SystemProcesses::new()));
+    let pid = node
+        .spawn_with(NAME, actor)
+        .map_err(|error| error.to_string())?;
     Ok((node, pid.any()))
 }
 

@@ -2,6 +2,7 @@
 //! writes that were wanted before it.
 
 mod handlers;
+mod sessions;
 
 use rand::rngs::StdRng;
 use tepui_isolation::ProcessIdentity;
@@ -218,6 +219,7 @@ fn tell_executor(pid: &AnyPid, message: ToExecutor) {
         ToExecutor::Kill(message) => tell(pid, message),
         ToExecutor::Acknowledged(message) => tell(pid, message),
         ToExecutor::Shutdown(message) => tell(pid, message),
+        ToExecutor::Close(message) => tell(pid, message),
     }
 }
 

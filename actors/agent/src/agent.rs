@@ -20,6 +20,7 @@
 //! | updates on their way | `agent/updates.rs` |
 //! | the agent's own restart | `agent/recovery.rs`, `agent/compatible.rs` |
 //! | ends: of frameworks, of the agent | `agent/endings.rs` |
+//! | commands beside tasks, for operators | `agent/sessions.rs` |
 //! | what operators ask | `agent/operator.rs` |
 //! | what always holds | `agent/invariants.rs` |
 
@@ -32,6 +33,7 @@ mod invariants;
 mod master;
 mod operator;
 mod recovery;
+mod sessions;
 mod stream;
 mod tasks;
 mod updates;
@@ -81,6 +83,8 @@ pub struct Agent {
     frameworks: BTreeMap<FrameworkId, Framework>,
     /// Updates that are not all acknowledged; also of tasks that never were here.
     streams: BTreeMap<(FrameworkId, TaskId), Stream>,
+    /// Commands beside tasks, for operators.
+    sessions: sessions::Sessions,
     rng: StdRng,
 }
 

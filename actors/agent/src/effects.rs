@@ -5,7 +5,7 @@ use std::time::Duration;
 use tepui_isolation::ProcessIdentity;
 use tepui_protocol::{
     FrameworkId, GpuShare, Resources, TaskId,
-    messages::{agent, executor},
+    messages::{agent, executor, session},
 };
 use tepui_runtime::AnyPid;
 use tepui_store::{Outgoing, Write};
@@ -83,6 +83,7 @@ pub enum ToExecutor {
     Kill(executor::Kill),
     Acknowledged(executor::Acknowledged),
     Shutdown(executor::Shutdown),
+    Close(session::Close),
 }
 
 /// A timer; one that is no longer meant is ignored when it fires.

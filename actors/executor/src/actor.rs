@@ -1,8 +1,13 @@
 //! The actor around [`Executor`]: hands messages to it and carries its effects out.
 
+mod sessions;
+
 use rand::rngs::StdRng;
 use tepui_isolation::Outcome;
-use tepui_protocol::{TaskId, Timestamp, messages::executor};
+use tepui_protocol::{
+    TaskId, Timestamp,
+    messages::{executor, session},
+};
 use tepui_runtime::prelude::*;
 
 use crate::{
@@ -20,6 +25,7 @@ pub struct ExecutorActor {
     start: Option<(ExecutorConfig, StdRng)>,
     state: Option<Executor>,
     processes: Box<dyn Processes>,
+    sessions: sessions::Live,
 }
 
 impl ExecutorActor {
@@ -29,6 +35,7 @@ impl ExecutorActor {
             start: Some((config, rng)),
             state: None,
             processes,
+            sessions: sessions::Live::new(),
         }
     }
 
@@ -54,6 +61,9 @@ impl ExecutorActor {
             Effect::Start(start) => self.start_process(&start, ctx),
             Effect::Probe(look, start) => self.probe(look, &start, ctx),
             Effect::Signal(task, signal) => self.processes.signal(&task, signal),
+            Effect::HangUp(session) => self.with_session(session, |io| io.hang_up()),
+            Effect::KillSession(session) => self.with_session(session, |io| io.kill()),
+            Effect::ForgetSession(session) => drop(self.sessions.remove(&session)),
             Effect::Timer { after, timer } => {
                 ctx.run_later(after, move |actor, ctx| {
                     actor.apply(ctx, |state, now, out| state.on_timer(now, timer, out));
@@ -132,7 +142,8 @@ impl Actor for ExecutorActor {
 
 accepts!(ExecutorActor:
     executor::Registered, executor::Reconnect, executor::Launch, executor::Kill,
-    executor::Acknowledged, executor::Shutdown, Exited,
+    executor::Acknowledged, executor::Shutdown,
+    session::Open, session::Read, session::Write, session::Resize, session::Close, Exited,
 );
 
 macro_rules! handle {
@@ -153,5 +164,6 @@ handle! {
     executor::Kill => |state, now, m, out| state.on_kill(now, &m, out);
     executor::Acknowledged => |state, _now, m, out| state.on_acknowledged(&m, out);
     executor::Shutdown => |state, now, _m, out| state.on_shutdown(now, out);
+    session::Close => |state, _now, m, out| state.on_close(m.session, out);
     Exited => |state, now, m, out| state.on_agent_exited(now, &m.pid, out);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tepui_isolation::Signal;
 use tepui_protocol::{TaskId, messages::executor};
 use tepui_runtime::AnyPid;
+use uuid::Uuid;
 
 use crate::processes::{StartProbe, StartProcess};
 
@@ -23,6 +24,12 @@ pub enum Effect {
     Signal(TaskId, Signal),
     /// Look at a task; answered by `on_probed`.
     Probe(Look, StartProbe),
+    /// Close the streams of a session and ask its command to end.
+    HangUp(Uuid),
+    /// Kill the command of a session.
+    KillSession(Uuid),
+    /// A session is over.
+    ForgetSession(Uuid),
     /// Call `on_timer` after a while.
     Timer {
         /// How long.
@@ -68,6 +75,8 @@ pub enum Timer {
         /// Counts its restarts.
         restart: u32,
     },
+    /// A session that was closed must be over.
+    Session(Uuid),
     /// Send unacknowledged updates again.
     Resend,
 }

@@ -28,5 +28,7 @@ pub mod state;
 
 pub use actor::ExecutorActor;
 pub use config::ExecutorConfig;
-pub use processes::{Containers, Processes, StartProcess, Started, SystemProcesses};
+pub use processes::{
+    Containers, Processes, SessionIo, StartProcess, StartSession, Started, SystemProcesses,
+};
 pub use run::{RunError, run};

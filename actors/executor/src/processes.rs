@@ -2,16 +2,19 @@
 //! simulation can give scripted lifetimes in its place.
 
 mod probes;
+mod session;
 mod system;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
-use tepui_isolation::{Outcome, Signal};
+use tepui_isolation::{Ended, Outcome, Signal};
 use tepui_protocol::{
-    CommandInfo, Resources, TaskId,
+    CommandInfo, Resources, TaskId, WindowSize,
     lifecycle::{Limits, Probe},
+    messages::session::{Refusal, Stream},
 };
+use uuid::Uuid;
 
 use crate::checker::ProbeResult;
 
@@ -49,6 +52,52 @@ pub struct StartProbe {
     pub sandbox: PathBuf,
 }
 
+/// A command to start beside a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartSession {
+    /// Its name, unlike that of any other.
+    pub session: Uuid,
+    /// Beside which task.
+    pub task_id: TaskId,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// All of the environment of the task.
+    pub environment: BTreeMap<String, String>,
+    /// What is added to it.
+    pub more_environment: BTreeMap<String, String>,
+    /// The task's sandbox.
+    pub sandbox: PathBuf,
+    /// Whether it gets input.
+    pub input: bool,
+    /// Whether it gets a terminal, and of what size.
+    pub terminal: Option<WindowSize>,
+}
+
+/// A command beside a task, and our ends of its streams. At most one read and one write at a time.
+pub trait SessionIo {
+    /// Waits for what it writes next; none when it has closed all of its output. Nothing is lost when
+    /// the future is dropped before it is done.
+    fn read(self: Rc<Self>) -> LocalBoxFuture<'static, Option<(Stream, Vec<u8>)>>;
+
+    /// Waits until it takes some of this, and says how much; none if it reads no more.
+    fn write(self: Rc<Self>, data: Vec<u8>) -> LocalBoxFuture<'static, Option<usize>>;
+
+    /// There is no more input.
+    fn close_input(&self);
+
+    /// The window of its terminal has another size.
+    fn resize(&self, size: WindowSize);
+
+    /// Closes its streams and asks it to end.
+    fn hang_up(&self);
+
+    /// Ends it and all that came of it. Does not wait for that.
+    fn kill(&self);
+
+    /// Resolves when it has ended.
+    fn ended(&self) -> LocalBoxFuture<'static, Ended>;
+}
+
 /// A process that was started.
 pub struct Started {
     /// Its number.
@@ -66,6 +115,16 @@ pub trait Processes: Send + 'static {
     /// Looks at a task that runs. Processes that are not real say nothing.
     fn probe(&mut self, _start: &StartProbe) -> LocalBoxFuture<'static, ProbeResult> {
         Box::pin(async { ProbeResult::Killed })
+    }
+
+    /// Starts a command beside a task that runs, in the same container. Processes that are not real have
+    /// none.
+    fn open(
+        &mut self,
+        _start: &StartSession,
+    ) -> LocalBoxFuture<'static, Result<Rc<dyn SessionIo>, Refusal>> {
+        let refusal = Refusal::from("these processes take no sessions".to_owned());
+        Box::pin(async { Err(refusal) })
     }
 
     /// Signals the process of `task` and all of its group; nothing happens if it does not run yet or

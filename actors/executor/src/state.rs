@@ -13,12 +13,13 @@
 //!            +---- not started     +---- ended ------+----> ENDED --acknowledged--> forgotten
 //! ```
 //! Registration and updates are in `state/link.rs`, tasks in `state/tasks.rs`, their checks and
-//! longest times in `state/checks.rs` over `checker.rs`, the predicates that
+//! longest times in `state/checks.rs` over `checker.rs`, commands beside them in `state/sessions.rs`, the predicates that
 //! must always hold in `state/invariants.rs`.
 
 mod checks;
 mod invariants;
 mod link;
+mod sessions;
 mod tasks;
 
 #[cfg(test)]
@@ -37,6 +38,8 @@ use crate::{
     checker::Checker,
     effects::{Effect, Timer},
 };
+
+pub use sessions::SESSIONS_MAX;
 
 /// An executor.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ pub struct Executor {
     /// Updates that the agent has not acknowledged, oldest first.
     unacknowledged: Vec<TaskStatus>,
     resend_armed: bool,
+    sessions: sessions::Sessions,
     /// Whether it ever had a task: a command executor without one waits for its first.
     had_task: bool,
     leaving: Option<Leaving>,
@@ -131,6 +135,7 @@ impl Executor {
             tasks: BTreeMap::new(),
             unacknowledged: Vec::new(),
             resend_armed: false,
+            sessions: BTreeMap::new(),
             had_task: false,
             leaving: None,
             rng,
@@ -146,6 +151,7 @@ impl Executor {
             Timer::Look(look) => self.look(&look, out),
             Timer::Completion(task_id) => self.completion_over(now, &task_id, out),
             Timer::Restart { task_id, restart } => self.restart(&task_id, restart, out),
+            Timer::Session(id) => self.session_grace_over(id, out),
             Timer::Resend => self.resend(out),
         }
     }

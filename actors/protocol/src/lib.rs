@@ -17,6 +17,7 @@ pub mod quota;
 pub mod resources;
 pub mod role;
 pub mod task;
+pub mod terminal;
 pub mod time;
 pub mod usage;
 
@@ -31,5 +32,6 @@ pub use role::Role;
 pub use task::{
     CommandInfo, ExecutorInfo, KillPolicy, Reason, Source, TaskInfo, TaskState, TaskStatus,
 };
+pub use terminal::WindowSize;
 pub use time::Timestamp;
 pub use usage::{GpuShare, Usage};

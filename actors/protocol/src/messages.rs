@@ -15,3 +15,4 @@ pub mod environment;
 pub mod executor;
 pub mod operator;
 pub mod scheduler;
+pub mod session;

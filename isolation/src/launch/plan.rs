@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::process::LaunchSpec;
+
 /// All of one launch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -20,6 +22,11 @@ pub struct Plan {
     pub environment: BTreeMap<String, String>,
     /// The working directory, as the process sees it.
     pub directory: PathBuf,
+    /// What it reads its standard input from; nothing where absent.
+    pub input: Option<PathBuf>,
+    /// Whether its standard output is a terminal, which it also reads from and is controlled by, in a
+    /// session of its own.
+    pub terminal: bool,
     /// A process of the container that it comes to; it makes none of its own then, and `namespaces`
     /// are those of that process.
     pub enter: Option<u32>,
@@ -47,6 +54,20 @@ pub struct Plan {
     pub memory: Option<MemoryWatch>,
     /// The disk limit that the launcher watches.
     pub disk: Option<DiskWatch>,
+}
+
+impl Plan {
+    /// A plan for a command as it is, without any isolation.
+    pub fn of(spec: &LaunchSpec) -> Self {
+        Self {
+            program: spec.program.clone(),
+            name: spec.name.clone(),
+            arguments: spec.arguments.clone(),
+            environment: spec.environment.clone(),
+            directory: spec.sandbox.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A kind of namespace.

@@ -4,7 +4,7 @@
 //! what the process does to itself, giving up one power after the other, so that nothing after a
 //! step needs what the step gave up.
 
-use std::{ffi::CString, fs, os::unix::ffi::OsStrExt as _};
+use std::{ffi::CString, fs, io, os::unix::ffi::OsStrExt as _};
 
 use nix::{
     errno::Errno,
@@ -16,6 +16,7 @@ use nix::{
     },
     unistd::{self, execve},
 };
+use rustix::process::ioctl_tiocsctty;
 
 use super::{
     plan::{Namespace, Plan, Rlimit},
@@ -34,6 +35,10 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub(super) fn run(plan: &Plan, pipes: Pipes) -> ! {
     let entered = prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|errno| Failure::of(Stage::Fork, &plan.program, errno))
+        .and_then(|()| match plan.terminal {
+            true => own_session(),
+            false => Ok(()),
+        })
         .and_then(|()| enter(plan));
     match entered.and_then(|()| finish(plan)) {
         Ok(never) => match never {},
@@ -43,11 +48,25 @@ pub(super) fn run(plan: &Plan, pipes: Pipes) -> ! {
 
 /// A process under an init: in a session of its own.
 pub(super) fn become_program(plan: &Plan, pipes: Pipes) -> ! {
-    let session = unistd::setsid().map_err(|errno| Failure::of(Stage::Fork, "a session", errno));
-    match session.and_then(|_| finish(plan)) {
+    match own_session().and_then(|()| finish(plan)) {
         Ok(never) => match never {},
         Err(failure) => give_up(&pipes, &failure),
     }
+}
+
+fn own_session() -> Result<(), Failure> {
+    let session = unistd::setsid();
+    session
+        .map(drop)
+        .map_err(|errno| Failure::of(Stage::Fork, "a session", errno))
+}
+
+/// Has the terminal that is its output control this session, and reads from it.
+fn take_terminal() -> Result<(), Failure> {
+    let taken = unistd::dup2_stdin(io::stdout())
+        .map_err(io::Error::from)
+        .and_then(|()| Ok(ioctl_tiocsctty(io::stdin())?));
+    taken.map_err(|error| failure(Stage::Fork, "a session on the terminal", &error))
 }
 
 /// Tells the launcher which step failed.
@@ -101,6 +120,9 @@ fn kind(namespace: Namespace) -> (CloneFlags, &'static str) {
 }
 
 fn finish(plan: &Plan) -> Result<std::convert::Infallible, Failure> {
+    if plan.terminal {
+        take_terminal()?;
+    }
     if let Some(score) = plan.oom_score_adj {
         let file = "/proc/self/oom_score_adj";
         fs::write(file, score.to_string()).map_err(|error| failure(Stage::Rlimit, file, &error))?;

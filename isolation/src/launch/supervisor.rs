@@ -11,6 +11,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
@@ -61,8 +62,12 @@ fn run() -> io::Result<()> {
     // Without it (old kernels), what the caller left open without close-on-exec stays open.
     let _ = raw::close_from(FIRST_OTHER);
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    dup2_stdin(File::open("/dev/null")?)?;
     let plan: Plan = read_frame(&mut control)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let input = plan.input.as_deref().unwrap_or(Path::new("/dev/null"));
+    if let Err(error) = File::open(input).and_then(|input| Ok(dup2_stdin(input)?)) {
+        let failure = process::failure(Stage::Plan, input, &error);
+        return write_frame(&mut control, &Report::Failed(failure));
+    }
     match Supervisor::start(&plan, control.try_clone()?) {
         Ok(supervisor) => {
             write_frame(&mut control, &Report::Started)?;

@@ -9,6 +9,7 @@ use tepui_protocol::{
         },
         executor,
         operator::{AgentState, GetAgentState, GetUsage, ReadSandbox, RunUsage, SandboxPiece},
+        session,
     },
 };
 use tepui_runtime::prelude::*;
@@ -19,7 +20,8 @@ accepts!(AgentActor:
     Registered, Reregistered, RunTask, KillTask, ShutdownFramework, Shutdown,
     StatusUpdateAcknowledged, Ping,
     executor::Register, executor::Update,
-    ReadSandbox, GetAgentState, GetUsage, Exited,
+    ReadSandbox, GetAgentState, GetUsage,
+    session::Open, session::Read, session::Write, session::Resize, session::Close, Exited,
 );
 
 macro_rules! handle {
@@ -44,6 +46,7 @@ handle! {
     Ping => |state, now, m, out| state.on_ping(now, &m, out);
     executor::Register => |state, now, m, out| state.on_register(now, m, out);
     executor::Update => |state, _now, m, out| state.on_update(m, out);
+    session::Close => |state, _now, m, out| state.on_close(m.session, out);
     Exited => |state, now, m, out| state.on_exited(now, &m.pid, out);
     StopAgent => |state, _now, m, out| state.on_stop(m.kill_tasks, out);
 }

@@ -146,6 +146,7 @@ impl Agent {
         if self.master.is(pid) {
             return self.master_lost(now, out);
         }
+        self.end_sessions_of(pid, out);
         let lost = self.runs().into_iter().find(|run| {
             self.executor(run)
                 .is_some_and(|executor| executor.pid.as_ref() == Some(pid))

@@ -94,6 +94,7 @@ impl Agent {
             stopping: None,
             frameworks: BTreeMap::new(),
             streams: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             rng,
         }
     }

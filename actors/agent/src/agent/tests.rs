@@ -22,6 +22,7 @@ mod gpus;
 mod kills;
 mod master;
 mod recovery;
+mod sessions;
 mod updates;
 mod world;
 

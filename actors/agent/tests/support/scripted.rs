@@ -117,9 +117,10 @@ impl Launcher for ScriptedLauncher {
                 script,
                 signals: BTreeMap::new(),
             };
-            let actor = ExecutorActor::new(config, node.rng(), Box::new(processes));
+            let rng = node.rng();
+            let actor = move || ExecutorActor::new(config, rng, Box::new(processes));
             let executor = node
-                .spawn("executor", actor)
+                .spawn_with("executor", actor)
                 .map_err(|error| error.to_string())?;
             let pid = {
                 let mut machine = lock(&machine);

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,14 +12,16 @@ use std::{
 
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{
-    Container, Containerizer, Ended, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal,
-    launch::Plan,
+    Container, Containerizer, Ended, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal, Wish,
+    launch::{Plan, Program},
     process::{LaunchError, chain, family},
 };
-use tepui_protocol::{CommandInfo, GpuShare, TaskId, lifecycle::Probe};
+use tepui_protocol::{CommandInfo, GpuShare, TaskId, lifecycle::Probe, messages::session::Refusal};
 use tokio::sync::oneshot;
 
-use super::{Processes, StartProbe, StartProcess, Started, probes};
+use super::{
+    Processes, SessionIo, StartProbe, StartProcess, StartSession, Started, probes, session,
+};
 use crate::checker::ProbeResult;
 
 /// The thread makes launch plans and waits; it needs little stack.
@@ -33,6 +36,7 @@ pub struct SystemProcesses {
     live: Arc<AtomicUsize>,
     owns_descendants: bool,
     containers: Option<Containers>,
+    launcher: Option<Program>,
 }
 
 /// The process groups of tasks that run, and what their launchers were told.
@@ -66,6 +70,13 @@ impl SystemProcesses {
             owns_descendants,
             ..Self::default()
         }
+    }
+
+    /// The same with a launcher for commands beside tasks that are in no container; this very program
+    /// where nothing is said.
+    pub fn launched_by(self, launcher: Program) -> Self {
+        let launcher = Some(launcher);
+        Self { launcher, ..self }
     }
 
     /// The same in containers.
@@ -203,6 +214,39 @@ impl Processes for SystemProcesses {
                 }
             })
         })
+    }
+
+    fn open(
+        &mut self,
+        start: &StartSession,
+    ) -> LocalBoxFuture<'static, Result<Rc<dyn SessionIo>, Refusal>> {
+        let mark = start.session.to_string();
+        let running = self.groups().get(&start.task_id).cloned();
+        let containers = self.containers.clone();
+        let launcher = self.launcher.clone().unwrap_or_else(Program::this);
+        let wish = Wish {
+            input: start.input,
+            terminal: start.terminal,
+        };
+        let mut words = start.command.iter().cloned();
+        let program = words.next().unwrap_or_default();
+        let mut more = start.more_environment.clone();
+        more.insert(session::MARK.to_owned(), mark.clone());
+        let sandbox = start.sandbox.clone();
+        let spec = LaunchSpec::new(program, words.collect(), more, sandbox);
+        let environment = start.environment.clone();
+        Box::pin(session::open(mark, move || match (running, containers) {
+            (Some((process, Some(plan))), Some(containers)) => {
+                let containerizer = &containers.containerizer;
+                containerizer.open_session(&plan, process, &spec, wish)
+            }
+            _ => {
+                let mut spec = spec;
+                let more = std::mem::replace(&mut spec.environment, environment);
+                spec.environment.extend(more);
+                spec.open_session(&launcher, wish)
+            }
+        }))
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {

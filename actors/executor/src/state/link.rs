@@ -29,6 +29,7 @@ impl Executor {
     pub fn on_reconnect(&mut self, message: executor::Reconnect, out: &mut Vec<Effect>) {
         self.agent = message.agent;
         self.agent_id = message.agent_id;
+        self.close_sessions(out);
         if self.link == Link::Connected {
             self.link = Link::Connecting;
             self.losses += 1;
@@ -43,6 +44,7 @@ impl Executor {
         if !ours || self.link == Link::Connecting {
             return;
         }
+        self.close_sessions(out);
         self.link = Link::Connecting;
         self.losses += 1;
         // Whoever comes next at that address is the agent's next life.

@@ -111,14 +111,15 @@ impl Executor {
         out: &mut Vec<Effect>,
     ) {
         let Outcome { ended, limitation } = outcome.into();
-        let Some(task) = self
-            .tasks
-            .get(task_id)
-            .filter(|task| !matches!(task.phase, Phase::Restarting | Phase::Ended))
-        else {
+        let over = |task: &Task| matches!(task.phase, Phase::Restarting | Phase::Ended);
+        if self.tasks.get(task_id).is_none_or(over) {
+            return;
+        }
+        let text = format!("command {ended}");
+        self.kill_sessions(task_id, out);
+        let Some(task) = self.tasks.get(task_id) else {
             return;
         };
-        let text = format!("command {ended}");
         let (state, why) = match (task.phase, task.ending.clone()) {
             (Phase::Killing, None) => (TaskState::Killed, Some((None, text))),
             //= mesos, command executor: KILLED, and not healthy

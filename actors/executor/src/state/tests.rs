@@ -11,6 +11,7 @@ use super::*;
 mod checks;
 mod lifecycle;
 mod registration;
+mod sessions;
 
 /// An executor and everything it has wanted so far.
 struct Bench {

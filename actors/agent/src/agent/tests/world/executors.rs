@@ -58,6 +58,8 @@ impl World {
             Wish::Update(_, message) if up => process.from.push_back(News::Update(message)),
             // No task here has checks.
             Wish::Register(..) | Wish::Update(..) | Wish::Probe(..) => {}
+            // Nor has any a session.
+            Wish::HangUp(_) | Wish::KillSession(_) | Wish::ForgetSession(_) => {}
             Wish::Monitor(_) => process.watches_agent = true,
             Wish::Timer { after, timer } => process.timers.push((now + after, timer)),
             Wish::Start(start) => {
@@ -140,6 +142,7 @@ impl World {
             ToExecutor::Kill(m) => e.on_kill(now, &m, out),
             ToExecutor::Acknowledged(m) => e.on_acknowledged(&m, out),
             ToExecutor::Shutdown(_) => e.on_shutdown(now, out),
+            ToExecutor::Close(m) => e.on_close(m.session, out),
         });
     }
 }
