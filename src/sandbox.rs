@@ -42,6 +42,8 @@ pub(crate) struct Sandbox {
     agent: AnyPid,
     framework_id: FrameworkId,
     executor_id: ExecutorId,
+    /// The place of the task's own files in it; empty unless it is one of a group.
+    directory: String,
     /// Whether its task had ended when it was looked for: then its files are complete.
     pub(crate) is_complete: bool,
 }
@@ -71,6 +73,7 @@ impl Sandbox {
         Ok(Self {
             agent: task.agent_pid.ok_or_else(away)?,
             executor_id: task.task.info.executor_id(),
+            directory: task.task.info.sandbox_path(""),
             is_complete: task.task.state.is_terminal(),
             framework_id: task.task.framework_id,
         })
@@ -92,6 +95,7 @@ impl Sandbox {
                 agent,
                 framework_id,
                 executor_id,
+                directory: String::new(),
                 is_complete: true,
             };
             if sandbox.piece(client, "stdout", 0).await.is_ok() {
@@ -126,7 +130,7 @@ impl Sandbox {
         let question = ReadSandbox {
             framework_id: self.framework_id.clone(),
             executor_id: self.executor_id.clone(),
-            path: file.to_owned(),
+            path: format!("{}{file}", self.directory),
             offset,
             length: PIECE,
         };

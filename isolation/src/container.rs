@@ -46,6 +46,8 @@ pub struct Container {
     pub gpus: Vec<GpuShare>,
     /// Whether it may get other GPUs while it runs.
     pub grows: bool,
+    /// A directory of the machine that it shares with others, where it has any.
+    pub shared: Option<PathBuf>,
 }
 
 impl Container {
@@ -67,6 +69,7 @@ impl Container {
             disk: mebibytes("disk"),
             gpus: Vec::new(),
             grows: false,
+            shared: None,
         }
     }
 
@@ -245,6 +248,21 @@ impl Containerizer {
             let error = isolator.cleanup(name).err()?;
             Some(isolators::text(&error))
         });
+        match failed.collect::<Vec<_>>() {
+            failed if failed.is_empty() => Ok(()),
+            failed => Err(failed.join("; ")),
+        }
+    }
+
+    /// The same for the containers of the tasks of a group: `name.0`, `name.1`, ...
+    ///
+    /// # Errors
+    /// As [`Self::destroy`].
+    pub fn destroy_members(&self, name: &str) -> Result<(), String> {
+        let prefix = format!("{name}.");
+        let left = self.isolators.iter().flat_map(|(_, i)| i.left());
+        let members: BTreeSet<_> = left.filter(|left| left.starts_with(&prefix)).collect();
+        let failed = members.iter().filter_map(|name| self.destroy(name).err());
         match failed.collect::<Vec<_>>() {
             failed if failed.is_empty() => Ok(()),
             failed => Err(failed.join("; ")),

@@ -15,10 +15,10 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, Policy};
+use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, PodScheduler, Policy};
 use tepui_framework::{End, Handle, Options, run_with, start_node};
 use tepui_protocol::{
-    Capability, FrameworkInfo, Resource, Resources, Role, Scalar, messages::operator,
+    Capability, FrameworkInfo, GroupPolicy, Resource, Resources, Role, Scalar, messages::operator,
 };
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::{MemoryStore, RedbStore, StateStore};
@@ -44,6 +44,7 @@ Examples:
   tepui run -- echo hello
   tepui run --cpus 0.5 --mem 64 --instances 10 -- 'sleep 1; echo $TEPUI_INDEX'
   tepui run --role analytics --job wordcount.toml
+  tepui run --pod web.toml            its groups together on one agent, all or none: docs/pods.md
   tepui run --health-http 8080/health --restarts 5 -- ./server --port 8080
   tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
 
@@ -77,11 +78,17 @@ const WAITING: &str =
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The command: a line for the shell, or a program and its arguments
-    #[arg(last = true, required_unless_present = "job", value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present_any = ["job", "pod"], value_name = "COMMAND")]
     command: Vec<String>,
     /// Run the groups of this TOML file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "cpus", "mem", "gpus", "instances"])]
     job: Option<PathBuf>,
+    /// Run the groups of this TOML file together on one agent, all or none
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["job", "command", "cpus", "mem", "gpus", "instances", "retries", "state_dir"])]
+    pod: Option<PathBuf>,
+    /// When one task of the pod fails, or is killed, the others go on
+    #[arg(long, requires = "pod")]
+    keep_others: bool,
     /// Processors for each instance [default: 1]
     #[arg(long, value_parser = parse_amount)]
     cpus: Option<Scalar>,
@@ -123,6 +130,10 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let job = arguments.job()?;
+    let pod = arguments.pod.as_ref().map(|_| match arguments.keep_others {
+        true => GroupPolicy::KeepOthers,
+        false => GroupPolicy::EndAll,
+    });
     let (store, is_resumed) = arguments.store()?;
     let master = arguments.master.pid.clone();
     let mut signals = Signals::catch()?;
@@ -140,7 +151,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let node = start_node(master.node(), arguments.master.security.tls()?).await?;
     let user = arguments.user.unwrap_or_default();
-    let started = start(&node, &master, job, (arguments.role, user), store);
+    let account = (arguments.role, user);
+    let started = match pod {
+        Some(policy) => start_pod(&node, &master, job, account, policy),
+        None => start(&node, &master, job, account, store),
+    };
     let ended = match started {
         Ok(running) => running.wait(&mut signals, form).await,
         Err(error) => Err(error),
@@ -151,7 +166,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 impl Arguments {
     fn job(&self) -> anyhow::Result<Job> {
-        let mut job = match &self.job {
+        let mut job = match self.job.as_ref().or(self.pod.as_ref()) {
             Some(path) => {
                 let name = path.display().to_string();
                 let text = std::fs::read_to_string(path)
@@ -242,18 +257,46 @@ fn start(
     node: &Node,
     master: &AnyPid,
     job: Job,
-    (role, user): (Role, String),
+    account: (Role, String),
     store: Box<dyn StateStore>,
 ) -> anyhow::Result<Running> {
+    let info = framework(node, &job.name, account);
+    let address = master.node().to_string();
+    let scheduler = BatchScheduler::new(job, Policy::default(), &address).map_err(bad_input)?;
+    watch(node, master, info, scheduler, store)
+}
+
+fn start_pod(
+    node: &Node,
+    master: &AnyPid,
+    job: Job,
+    account: (Role, String),
+    policy: GroupPolicy,
+) -> anyhow::Result<Running> {
+    let info = framework(node, &job.name, account);
+    let address = master.node().to_string();
+    let scheduler = PodScheduler::new(job, policy, &address).map_err(bad_input)?;
+    watch(node, master, info, scheduler, Box::new(MemoryStore::new()))
+}
+
+fn framework(node: &Node, name: &str, (role, user): (Role, String)) -> FrameworkInfo {
     let mut info = FrameworkInfo {
         hostname: node.addr().host().to_owned(),
         user,
-        ..FrameworkInfo::new(&job.name, role)
+        ..FrameworkInfo::new(name, role)
     };
     // Also for jobs that want none: else they would wait forever where all agents have GPUs.
     info.capabilities.insert(Capability::GpuResources);
-    let address = master.node().to_string();
-    let scheduler = BatchScheduler::new(job, Policy::default(), &address).map_err(bad_input)?;
+    info
+}
+
+fn watch(
+    node: &Node,
+    master: &AnyPid,
+    info: FrameworkInfo,
+    scheduler: impl watch::Ends,
+    store: Box<dyn StateStore>,
+) -> anyhow::Result<Running> {
     let (watched, news) = Watched::new(scheduler);
     let options = Options {
         store,

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rand::RngExt;
-use tepui_executor::{ExecutorActor, ExecutorConfig, StartProcess, actor::NAME};
+use tepui_executor::{ExecutorActor, ExecutorConfig, StartProcess, StartSession, actor::NAME};
 use tepui_isolation::Ended;
 use tepui_protocol::messages::environment::ExecutorPlace;
 use tepui_runtime::{ExitReason, NodeAddr};
@@ -41,6 +41,7 @@ pub async fn host(site: Site, name: String, machine: Machine) -> turmoil::Result
                     executor(&site, &name, pid, variables, &machine, &mut signals).await
                 }
                 Start::Task(start) => task(site.seed, &start, &mut signals).await,
+                Start::Session(start) => command(&start, &mut signals).await,
             };
             machine.ended(pid, ended);
         });
@@ -116,6 +117,23 @@ async fn task(seed: u64, start: &StartProcess, signals: &mut UnboundedReceiver<i
             },
             () = &mut end => return Ended::Exited { code: outcome.status },
         }
+    }
+}
+
+/// Runs a command beside a task until it ends or is ended.
+async fn command(start: &StartSession, signals: &mut UnboundedReceiver<i32>) -> Ended {
+    let nothing = Outcome {
+        span: Duration::ZERO,
+        status: 0,
+    };
+    let line = start.command.join(" ");
+    let Ok(outcome) = script::run(&line, &start.environment, nothing) else {
+        return Ended::Exited { code: 127 };
+    };
+    tokio::select! {
+        biased;
+        signal = signals.recv() => Ended::Signalled { signal: signal.unwrap_or(SIGKILL) },
+        () = pause(outcome.span) => Ended::Exited { code: outcome.status },
     }
 }
 

@@ -1,16 +1,16 @@
 //! The seams of agent and executor, on a simulated [`Machine`].
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tepui_agent::{ExecutorLaunch, ExecutorRun, Launched, Launcher};
-use tepui_executor::{Processes, StartProcess, Started};
+use tepui_executor::{Processes, SessionIo, StartProcess, StartSession, Started};
 use tepui_isolation::{Ended, Piece, ProcessIdentity, Signal};
-use tepui_protocol::TaskId;
+use tepui_protocol::{TaskId, messages::session::Refusal};
 
 use super::{
     machine::{Machine, SIGKILL, SIGTERM, Start},
-    rng,
+    rng, sessions,
     watch::Watch,
 };
 
@@ -106,6 +106,14 @@ impl Processes for SimProcesses {
         let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen).into() });
         let os_pid = process.pid;
         Box::pin(async move { Ok(Started { os_pid, ended }) })
+    }
+
+    fn open(
+        &mut self,
+        start: &StartSession,
+    ) -> LocalBoxFuture<'static, Result<Rc<dyn SessionIo>, Refusal>> {
+        let session = sessions::open(&self.machine, &self.run, start);
+        Box::pin(async { Ok(session) })
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {

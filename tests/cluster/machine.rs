@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tepui_executor::StartProcess;
+use tepui_executor::{StartProcess, StartSession};
 use tepui_isolation::{Ended, ProcessIdentity};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -23,6 +23,8 @@ pub enum Start {
     Executor(BTreeMap<String, String>),
     /// A task's process.
     Task(StartProcess),
+    /// A command beside a task.
+    Session(StartSession),
 }
 
 /// A process to be started.
@@ -41,6 +43,8 @@ struct Process {
     run: String,
     /// The task that it runs; none for an executor.
     task: Option<String>,
+    /// Whether it is neither, but a command beside a task.
+    is_session: bool,
     signals: mpsc::UnboundedSender<i32>,
     watchers: Vec<oneshot::Sender<Ended>>,
 }
@@ -89,15 +93,17 @@ impl Machine {
         state.pids += 1;
         let pid = state.pids;
         let task = match &start {
-            Start::Executor(_) => None,
+            Start::Executor(_) | Start::Session(_) => None,
             Start::Task(task) => Some(task.task_id.to_string()),
         };
+        let is_session = matches!(start, Start::Session(_));
         let (run, watchers) = (run.to_owned(), vec![watcher]);
         state.processes.insert(
             pid,
             Process {
                 run,
                 task,
+                is_session,
                 signals: sender,
                 watchers,
             },
@@ -163,7 +169,9 @@ impl Machine {
 
     /// Kills one executor, the `pick`th around; its tasks' processes stay. Returns its run.
     pub fn kill_an_executor(&self, pick: usize) -> Option<String> {
-        self.kill_one(pick, |process| process.task.is_none())
+        self.kill_one(pick, |process| {
+            process.task.is_none() && !process.is_session
+        })
     }
 
     /// Kills one task's process, the `pick`th around. Returns the task.
@@ -190,6 +198,11 @@ impl Machine {
             .values()
             .filter_map(|process| process.task.clone())
             .collect()
+    }
+
+    /// How many commands run beside tasks.
+    pub fn sessions(&self) -> usize {
+        self.pids(|process| process.is_session).len()
     }
 
     /// Ends everything without a word to anybody.

@@ -33,7 +33,7 @@ use super::{
     watch::Watch,
 };
 
-const PORT: u16 = 5050;
+pub const PORT: u16 = 5050;
 
 /// A cluster and what is to go wrong in it.
 #[derive(Clone, Debug)]
@@ -197,6 +197,21 @@ impl Simulation {
         });
     }
 
+    /// A machine, from 1 on.
+    pub fn machine(&self, number: usize) -> &Machine {
+        &self.machines[number - 1]
+    }
+
+    /// A host's processes end at once.
+    pub fn crash(&mut self, host: &str) {
+        self.sim.crash(host);
+    }
+
+    /// A host reaches nobody any more.
+    pub fn isolate(&mut self, host: &str) {
+        self.sim.isolate(host);
+    }
+
     /// Drives the simulation until `done`.
     ///
     /// # Errors
@@ -335,7 +350,7 @@ async fn agent_life(
     Ok(())
 }
 
-fn timing() -> Timing {
+pub fn timing() -> Timing {
     Timing {
         backoff_first: Duration::from_millis(300),
         backoff_max: Duration::from_secs(3),

@@ -10,6 +10,8 @@
 //! | what a run leaves behind | `journal.rs` |
 //! | a cluster in one process, with real tasks | `one_process.rs` |
 //! | a cluster of real processes, to be killed | `processes.rs` |
+//! | commands beside tasks | `sessions.rs` |
+//! | a framework that runs pods | `pods.rs` |
 //! | asking a cluster until it is where it should be | `poll.rs` |
 #![allow(
     dead_code,
@@ -23,9 +25,11 @@ pub mod journal;
 pub mod launcher;
 pub mod machine;
 pub mod one_process;
+pub mod pods;
 pub mod poll;
 pub mod processes;
 pub mod rng;
 pub mod script;
+pub mod sessions;
 pub mod simulation;
 pub mod watch;

@@ -8,6 +8,7 @@
 //! | SIM-4 | the tasks that run on a machine never need more than it has |
 //! | SIM-5 | an update that was acknowledged to its executor reaches its scheduler |
 //! | SIM-6 | a job ends in time once the faults are over, each instance finished |
+//! | SIM-7 | the tasks of a group are given to their agent and executor together, and when one ends badly, none runs on |
 //!
 //! Components check their own invariants after every event (`MA-n`, `AL-n`, `EX-n`, ...) and panic.
 
@@ -18,7 +19,7 @@ use std::{
 };
 
 use tepui_protocol::{
-    FrameworkId, Resources, TaskState,
+    FrameworkId, Resources, TaskInfo, TaskState,
     messages::{agent, executor, scheduler},
 };
 use tepui_runtime::{Message, filter::Traced};
@@ -28,6 +29,9 @@ use super::{journal::Journal, machine::Machine, rng};
 
 /// Updates reach their scheduler within this time after the last fault.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(40);
+
+/// After the last fault, the tasks of a group end within this time after one that ended badly.
+const ENDED_WITHIN: Duration = Duration::from_secs(15);
 
 /// The checker of one run; clones are the same one.
 #[derive(Clone)]
@@ -51,6 +55,10 @@ struct State {
     over: BTreeSet<FrameworkId>,
     /// Whose updates are, by task.
     owners: BTreeMap<String, FrameworkId>,
+    /// The group of each task that has one.
+    groups: BTreeMap<String, String>,
+    /// When a framework was told that a task of a group ended badly, by group.
+    broken: BTreeMap<String, Duration>,
 }
 
 impl Watch {
@@ -67,6 +75,8 @@ impl Watch {
             confirmed: BTreeSet::new(),
             over: BTreeSet::new(),
             owners: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            broken: BTreeMap::new(),
         })))
     }
 
@@ -119,6 +129,7 @@ impl Watch {
         }
         if calm.is_some_and(|calm| calm > DELIVERED_WITHIN) {
             state.check_delivery(now);
+            state.check_groups(now);
         }
     }
 
@@ -146,6 +157,19 @@ impl State {
                 self.owners.extend(owner.map(|owner| (task.clone(), owner)));
                 self.needs.insert(task, run.task.resources);
             }
+            agent::RunGroup::NAME => {
+                let run: agent::RunGroup = read(body);
+                for task in &run.tasks {
+                    let (id, owner) = (task.id.to_string(), run.framework.id.clone());
+                    self.owners.extend(owner.map(|owner| (id.clone(), owner)));
+                    self.needs.insert(id, task.resources.clone());
+                }
+                self.given(&run.tasks);
+            }
+            executor::LaunchGroup::NAME => {
+                let launch: executor::LaunchGroup = read(body);
+                self.given(&launch.tasks);
+            }
             scheduler::Acknowledge::NAME => {
                 let acknowledged: scheduler::Acknowledge = read(body);
                 self.owed.remove(&acknowledged.uuid);
@@ -167,12 +191,60 @@ impl State {
         }
     }
 
+    /// Tasks of a group are given to an agent or executor: all that have not ended.
+    fn given(&mut self, tasks: &[TaskInfo]) {
+        for task in tasks {
+            let Some(group) = &task.group else {
+                let what = format!("{} is given with a group and not of it", task.id);
+                return self.journal.violated("SIM-7", what);
+            };
+            self.groups
+                .insert(task.id.to_string(), group.id.to_string());
+        }
+        let Some(group) = tasks.first().and_then(|task| task.group.as_ref()) else {
+            return;
+        };
+        let whole = tasks.len() == group.size as usize;
+        if !whole
+            && !self
+                .started
+                .iter()
+                .any(|task| self.is_of(task, group.id.as_str()))
+        {
+            let what = format!("{} tasks of {} are given", tasks.len(), group.id);
+            self.journal.violated("SIM-7", what);
+        }
+    }
+
+    fn is_of(&self, task: &str, group: &str) -> bool {
+        self.groups.get(task).is_some_and(|id| id == group)
+    }
+
+    fn check_groups(&self, now: Duration) {
+        for (machine, _) in &self.machines {
+            for task in machine.tasks() {
+                let group = self.groups.get(&task);
+                let broken = group.and_then(|group| self.broken.get(group));
+                if broken.is_some_and(|since| now > *since + ENDED_WITHIN) {
+                    let what = format!("{task} runs on, though another of its group ended badly");
+                    self.journal.violated("SIM-7", what);
+                }
+            }
+        }
+    }
+
     fn update(&mut self, update: &scheduler::Update, to: &str) {
         let (task, state) = (update.status.task_id.to_string(), update.status.state);
         self.journal
             .note(&format!("{to} hears that {task} is {state}"));
         if !state.is_terminal() {
             return;
+        }
+        if state != TaskState::Finished
+            && let Some(group) = self.groups.get(&task)
+        {
+            let now = turmoil::sim_elapsed().unwrap_or_default();
+            self.broken.entry(group.clone()).or_insert(now);
         }
         let before = *self
             .ended

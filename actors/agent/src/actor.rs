@@ -216,6 +216,7 @@ fn tell_executor(pid: &AnyPid, message: ToExecutor) {
         ToExecutor::Registered(message) => tell(pid, message),
         ToExecutor::Reconnect(message) => tell(pid, message),
         ToExecutor::Launch(message) => tell(pid, message),
+        ToExecutor::LaunchGroup(message) => tell(pid, message),
         ToExecutor::Kill(message) => tell(pid, message),
         ToExecutor::Acknowledged(message) => tell(pid, message),
         ToExecutor::Shutdown(message) => tell(pid, message),
@@ -234,13 +235,13 @@ impl Actor for AgentActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let pid = ctx.any_pid();
-        self.launcher.recover(self.state.run_names());
+        self.launcher.recover(self.state.container_names());
         self.apply(ctx, |state, now, out| state.on_start(now, pid, out));
         let every = self.state.look_interval();
         if self.launcher.looks() && !every.is_zero() {
             ctx.run_interval(every, |actor, ctx| {
-                let runs = actor.state.run_names();
-                actor.launcher.look(Timestamp(ctx.now()), runs);
+                let names = actor.state.container_names();
+                actor.launcher.look(Timestamp(ctx.now()), names);
             });
         }
     }

@@ -50,7 +50,7 @@ use rand::{RngExt, rngs::StdRng};
 use tepui_isolation::{Ended, ProcessIdentity};
 use tepui_protocol::{
     AgentInfo, Capability, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, GpuShare,
-    KillPolicy, TaskId, TaskInfo, TaskState, Timestamp,
+    KillPolicy, Membership, TaskId, TaskInfo, TaskState, Timestamp,
 };
 use tepui_runtime::AnyPid;
 use uuid::Uuid;
@@ -223,13 +223,28 @@ impl Agent {
         self.frameworks.iter().flat_map(of_framework).collect()
     }
 
-    /// The names of all runs, which are those of their containers.
-    pub fn run_names(&self) -> BTreeSet<String> {
-        let executors = self
-            .frameworks
-            .values()
-            .flat_map(|framework| framework.executors.values());
-        executors.map(|executor| executor.run.clone()).collect()
+    /// The names of the containers of all runs: those of the runs, and of the members of groups.
+    pub fn container_names(&self) -> BTreeSet<String> {
+        let runs = self.runs().into_iter();
+        let members = |run: ExecutorRun| match self.members_of(&run).as_slice() {
+            [] => vec![run.run],
+            members => members.to_vec(),
+        };
+        runs.flat_map(members).collect()
+    }
+
+    /// The containers of the tasks of a group; none for other runs.
+    pub(crate) fn members_of(&self, run: &ExecutorRun) -> Vec<String> {
+        let Some(framework) = self.frameworks.get(&run.framework_id) else {
+            return Vec::new();
+        };
+        let mut of_run = framework.tasks.values().filter_map(|entry| {
+            let ours = entry.run.as_ref() == Some(&run.run);
+            entry.info.group.as_ref().filter(|_| ours)
+        });
+        let size = of_run.next().map_or(0, |group| group.size);
+        let name = |index| Membership::container(&run.run, index);
+        (0..size).map(name).collect()
     }
 
     /// Whether the task will not run any more.

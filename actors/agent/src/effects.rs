@@ -80,6 +80,7 @@ pub enum ToExecutor {
     Registered(executor::Registered),
     Reconnect(executor::Reconnect),
     Launch(executor::Launch),
+    LaunchGroup(executor::LaunchGroup),
     Kill(executor::Kill),
     Acknowledged(executor::Acknowledged),
     Shutdown(executor::Shutdown),

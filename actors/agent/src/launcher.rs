@@ -56,6 +56,8 @@ pub struct RunInUse {
     pub sandbox: PathBuf,
     /// Its GPUs.
     pub gpus: Vec<GpuShare>,
+    /// The containers of the tasks of a group; none if it has one container of its own name.
+    pub members: Vec<String>,
 }
 
 /// An executor that runs.
@@ -86,7 +88,7 @@ pub trait Launcher: Send + 'static {
     /// A framework's own executor and its tasks may use other resources from now on.
     fn resize(&mut self, _run: &ExecutorRun, _resources: &Resources, _gpus: &[GpuShare]) {}
 
-    /// Removes what is left of runs that are not among `known`: those that an earlier life of the
+    /// Removes what is left of containers that are not among `known`: those that an earlier life of the
     /// agent did not get to end.
     fn recover(&mut self, _known: BTreeSet<String>) {}
 
@@ -102,7 +104,7 @@ pub trait Launcher: Send + 'static {
 
     /// Looks at what these runs use `now`; [`Launcher::usage`] tells peaks of it. Does not block, and
     /// leaves a look out while the last one goes on.
-    fn look(&mut self, _now: Timestamp, _runs: BTreeSet<String>) {}
+    fn look(&mut self, _now: Timestamp, _containers: BTreeSet<String>) {}
 
     /// Whether exactly that process still runs.
     fn is_alive(&self, process: ProcessIdentity) -> bool;

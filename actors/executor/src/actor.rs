@@ -141,7 +141,8 @@ impl Actor for ExecutorActor {
 }
 
 accepts!(ExecutorActor:
-    executor::Registered, executor::Reconnect, executor::Launch, executor::Kill,
+    executor::Registered, executor::Reconnect, executor::Launch,
+    executor::LaunchGroup, executor::Kill,
     executor::Acknowledged, executor::Shutdown,
     session::Open, session::Read, session::Write, session::Resize, session::Close, Exited,
 );
@@ -161,6 +162,7 @@ handle! {
     executor::Registered => |state, _now, m, out| state.on_registered(m, out);
     executor::Reconnect => |state, _now, m, out| state.on_reconnect(m, out);
     executor::Launch => |state, now, m, out| state.on_launch(now, m.task, out);
+    executor::LaunchGroup => |state, now, m, out| state.on_launch_group(now, m.tasks, out);
     executor::Kill => |state, now, m, out| state.on_kill(now, &m, out);
     executor::Acknowledged => |state, _now, m, out| state.on_acknowledged(&m, out);
     executor::Shutdown => |state, now, _m, out| state.on_shutdown(now, out);

@@ -2,12 +2,12 @@
 //!
 //! In order, later ones winning: what the executor inherited; `TEPUI_TASK_ID`, `TEPUI_SANDBOX`,
 //! `TEPUI_FRAMEWORK_ID`, `TEPUI_AGENT_ID`, `TEPUI_MASTER` (where known), `TEPUI_PORT0`, ... (the
-//! first 100 ports of the task); `MESOS_TASK_ID`, `MESOS_SANDBOX` for commands written for Mesos;
+//! first 100 ports of the task); in a group `TEPUI_SHARED`; `MESOS_TASK_ID`, `MESOS_SANDBOX` for commands written for Mesos;
 //! the command's own variables; and `TEPUI_RUN`, by which everything the task started is found.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use tepui_protocol::{TaskInfo, messages::environment as names};
+use tepui_protocol::{Membership, TaskInfo, messages::environment as names};
 
 use crate::ExecutorConfig;
 
@@ -15,10 +15,26 @@ use crate::ExecutorConfig;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const MAX_PORTS: usize = 100;
 
+/// The directory that the tasks of a group share, in the environment of each.
+const SHARED: &str = "TEPUI_SHARED";
+
+/// The directory of a task: the executor's, or its own part of that in a group.
+pub fn sandbox(config: &ExecutorConfig, task: &TaskInfo) -> PathBuf {
+    match &task.group {
+        Some(_) => config.place.sandbox.join(Membership::directory(&task.id)),
+        None => config.place.sandbox.clone(),
+    }
+}
+
+/// The directory that the tasks of a group share.
+pub fn shared(config: &ExecutorConfig) -> PathBuf {
+    config.place.sandbox.join("shared")
+}
+
 /// All variables of `task`, whose command has variables of its own.
 pub fn of_task(config: &ExecutorConfig, task: &TaskInfo) -> BTreeMap<String, String> {
     let place = &config.place;
-    let sandbox = place.sandbox.display().to_string();
+    let sandbox = sandbox(config, task).display().to_string();
     let mut all = config.inherited.clone();
     all.entry("PATH".to_owned())
         .or_insert_with(|| DEFAULT_PATH.to_owned());
@@ -31,6 +47,9 @@ pub fn of_task(config: &ExecutorConfig, task: &TaskInfo) -> BTreeMap<String, Str
     set("MESOS_SANDBOX", sandbox);
     set(names::FRAMEWORK_ID, place.framework_id.to_string());
     set(names::AGENT_ID, place.agent_id.to_string());
+    if task.group.is_some() {
+        set(SHARED, shared(config).display().to_string());
+    }
     if let Some(master) = &place.master {
         set(names::MASTER, master.clone());
     }

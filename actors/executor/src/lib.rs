@@ -29,6 +29,6 @@ pub mod state;
 pub use actor::ExecutorActor;
 pub use config::ExecutorConfig;
 pub use processes::{
-    Containers, Processes, SessionIo, StartProcess, StartSession, Started, SystemProcesses,
+    Containers, Member, Processes, SessionIo, StartProcess, StartSession, Started, SystemProcesses,
 };
 pub use run::{RunError, run};

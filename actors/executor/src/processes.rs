@@ -35,6 +35,17 @@ pub struct StartProcess {
     pub resources: Resources,
     /// What it may use beyond that.
     pub limits: Limits,
+    /// Its place in its group, where it is part of one.
+    pub member: Option<Member>,
+}
+
+/// What a task of a group has of its own, and with the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Which task of the group it is.
+    pub index: u32,
+    /// The directory that all of them see.
+    pub shared: PathBuf,
 }
 
 /// How to look at a task.

@@ -108,6 +108,8 @@ enum Ending {
     Unhealthy(String),
     /// It took too long.
     Overtime(String),
+    /// Another of its group has ended badly.
+    WithGroup(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -230,6 +230,8 @@ letters! {
     Reregistered(agent::Reregistered),
     /// Start a task.
     RunTask(agent::RunTask),
+    /// Start the tasks of a group.
+    RunGroup(agent::RunGroup),
     /// End a task.
     KillTask(agent::KillTask),
     /// End a framework's tasks.

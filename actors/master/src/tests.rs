@@ -5,6 +5,7 @@ mod agents;
 mod allocation;
 mod chaos;
 mod frameworks;
+mod groups;
 mod invariants;
 mod offers;
 mod operators;

@@ -30,7 +30,8 @@ pub use quota::Quota;
 pub use resources::{Limits, Quantities, Resource, Resources, Scalar};
 pub use role::Role;
 pub use task::{
-    CommandInfo, ExecutorInfo, KillPolicy, Reason, Source, TaskInfo, TaskState, TaskStatus,
+    CommandInfo, ExecutorInfo, GroupPolicy, KillPolicy, Membership, Reason, Source, TaskGroup,
+    TaskInfo, TaskState, TaskStatus,
 };
 pub use terminal::WindowSize;
 pub use time::Timestamp;

@@ -8,7 +8,7 @@ use crate::{
     id::{AgentId, FrameworkId, OfferId},
     resources::Resources,
     role::Role,
-    task::TaskInfo,
+    task::{TaskGroup, TaskInfo},
 };
 
 /// Resources of one agent, held for one framework in one role until it answers.
@@ -37,6 +37,26 @@ pub struct Offer {
 pub enum Operation {
     /// Starts tasks on the offered resources.
     Launch(Vec<TaskInfo>),
+    /// Starts tasks together on the offered resources, all or none.
+    LaunchGroup(TaskGroup),
+}
+
+impl Operation {
+    /// The tasks that it starts.
+    pub fn tasks(&self) -> &[TaskInfo] {
+        match self {
+            Operation::Launch(tasks) => tasks,
+            Operation::LaunchGroup(group) => &group.tasks,
+        }
+    }
+
+    /// The tasks that it starts; those of a group with their membership.
+    pub fn into_tasks(self) -> Vec<TaskInfo> {
+        match self {
+            Operation::Launch(tasks) => tasks,
+            Operation::LaunchGroup(group) => group.members(),
+        }
+    }
 }
 
 /// For how long refused resources stay away from a framework.

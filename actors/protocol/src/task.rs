@@ -310,6 +310,73 @@ pub struct ExecutorInfo {
     pub name: String,
 }
 
+/// What becomes of the other tasks of a group when one of them fails or is killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupPolicy {
+    /// They are ended.
+    //= mesos, default executor: one that fails or is killed ends its group
+    #[default]
+    EndAll,
+    /// They go on.
+    KeepOthers,
+}
+
+/// Tasks with commands that are launched together on one agent, all or none, by one executor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskGroup {
+    /// The name of their executor, which no other task of the framework has.
+    pub id: ExecutorId,
+    /// The tasks, each with its own resources and limits.
+    pub tasks: Vec<TaskInfo>,
+    /// What becomes of the others when one ends badly.
+    #[serde(default)]
+    pub policy: GroupPolicy,
+}
+
+impl TaskGroup {
+    /// The tasks, each with its membership.
+    pub fn members(&self) -> Vec<TaskInfo> {
+        let size = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
+        let member = |(index, task): (u32, &TaskInfo)| TaskInfo {
+            group: Some(Membership {
+                id: self.id.clone(),
+                index,
+                size,
+                policy: self.policy,
+            }),
+            ..task.clone()
+        };
+        (0..size).zip(&self.tasks).map(member).collect()
+    }
+}
+
+/// That a task is one of a [`TaskGroup`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// Which group: its executor.
+    pub id: ExecutorId,
+    /// Which of its tasks, from 0 on.
+    pub index: u32,
+    /// How many tasks it has.
+    pub size: u32,
+    /// What becomes of the others when one ends badly.
+    #[serde(default)]
+    pub policy: GroupPolicy,
+}
+
+impl Membership {
+    /// The place of a task's own directory in the directory of its group.
+    pub fn directory(task: &TaskId) -> String {
+        format!("tasks/{task}")
+    }
+
+    /// The name of a member's container, where that of the group's executor is `run`.
+    pub fn container(run: &str, index: u32) -> String {
+        format!("{run}.{index}")
+    }
+}
+
 /// A task to launch: exactly one of `command` and `executor` is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskInfo {
@@ -327,6 +394,9 @@ pub struct TaskInfo {
     /// Run by the framework's own executor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorInfo>,
+    /// The group that it is launched with; the master sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Membership>,
     /// How to end it.
     #[serde(default)]
     pub kill_policy: KillPolicy,
@@ -368,6 +438,7 @@ impl TaskInfo {
             resources,
             command: Some(command),
             executor: None,
+            group: None,
             kill_policy: KillPolicy::default(),
             health_check: None,
             check: None,
@@ -379,11 +450,21 @@ impl TaskInfo {
         }
     }
 
-    /// The executor that runs the task: its own, or the command executor named after the task.
+    /// The executor that runs the task: its own, that of its group, or the command executor named after
+    /// the task.
     pub fn executor_id(&self) -> ExecutorId {
-        match &self.executor {
-            Some(executor) => executor.id.clone(),
-            None => ExecutorId::of_command_task(&self.id),
+        match (&self.executor, &self.group) {
+            (Some(executor), _) => executor.id.clone(),
+            (None, Some(group)) => group.id.clone(),
+            (None, None) => ExecutorId::of_command_task(&self.id),
+        }
+    }
+
+    /// A file of the task in the sandbox of its executor.
+    pub fn sandbox_path(&self, file: &str) -> String {
+        match &self.group {
+            Some(_) => format!("{}/{file}", Membership::directory(&self.id)),
+            None => file.to_owned(),
         }
     }
 }

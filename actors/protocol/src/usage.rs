@@ -47,6 +47,37 @@ pub struct Usage {
     pub gpu_memory: Option<u64>,
 }
 
+impl Usage {
+    /// What several have used together; of peaks, the most that it can have been.
+    pub fn sum(all: impl IntoIterator<Item = Usage>) -> Usage {
+        let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+        all.into_iter().fold(Usage::default(), |a, b| Usage {
+            cpu_us: add(a.cpu_us, b.cpu_us),
+            cpu_user_us: add(a.cpu_user_us, b.cpu_user_us),
+            cpu_system_us: add(a.cpu_system_us, b.cpu_system_us),
+            cpu_milli: add(a.cpu_milli, b.cpu_milli),
+            cpu_milli_peak: add(a.cpu_milli_peak, b.cpu_milli_peak),
+            throttled_us: add(a.throttled_us, b.throttled_us),
+            memory: add(a.memory, b.memory),
+            memory_anonymous: add(a.memory_anonymous, b.memory_anonymous),
+            memory_cache: add(a.memory_cache, b.memory_cache),
+            memory_peak: add(a.memory_peak, b.memory_peak),
+            memory_limit: add(a.memory_limit, b.memory_limit),
+            memory_kills: add(a.memory_kills, b.memory_kills),
+            pids: add(a.pids, b.pids),
+            pids_peak: add(a.pids_peak, b.pids_peak),
+            io_read: add(a.io_read, b.io_read),
+            io_written: add(a.io_written, b.io_written),
+            disk: add(a.disk, b.disk),
+            gpu_milli: add(a.gpu_milli, b.gpu_milli),
+            gpu_memory: add(a.gpu_memory, b.gpu_memory),
+        })
+    }
+}
+
 /// What a task has of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GpuShare {

@@ -206,7 +206,7 @@ impl Instance {
 }
 
 /// Whether an attempt ended for reasons that lie outside of it.
-fn is_clusters_fault(status: &TaskStatus) -> bool {
+pub(crate) fn is_clusters_fault(status: &TaskStatus) -> bool {
     use Reason::*;
     let by_reason = matches!(
         status.reason,

@@ -11,7 +11,7 @@
 //! it was.
 //!
 //! Read `job.rs`, then `instance.rs`, then `machine.rs`; `scheduler.rs` connects the machine to the
-//! SDK and `run.rs` runs it.
+//! SDK, `pod.rs` launches groups together, and `run.rs` runs it.
 
 mod actor;
 mod board;
@@ -20,6 +20,7 @@ mod instance;
 pub mod job;
 mod launch;
 mod machine;
+mod pod;
 mod run;
 mod scheduler;
 
@@ -28,5 +29,6 @@ pub use job::{
     Group, Job, JobError,
     lifecycle::{Lifecycle, parse_duration, parse_http, parse_port},
 };
+pub use pod::PodScheduler;
 pub use run::{JobHandle, JobOptions, run_job, start_job};
 pub use scheduler::{BatchScheduler, Policy};

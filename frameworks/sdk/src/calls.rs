@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 use tepui_protocol::{
-    AgentId, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, Role, TaskId, TaskInfo,
-    TaskStatus, Timestamp,
+    AgentId, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, Role, TaskGroup, TaskId,
+    TaskInfo, TaskStatus, Timestamp,
 };
 use tepui_store::Write;
 use uuid::Uuid;
@@ -105,6 +105,14 @@ impl Calls {
     /// Starts `tasks` on one offer; what they leave of it may be offered again at once.
     pub fn launch(&mut self, offer: &Offer, tasks: Vec<TaskInfo>) {
         let operations = vec![Operation::Launch(tasks)];
+        self.accept(vec![offer.id.clone()], operations, Filters::NONE);
+    }
+
+    /// Starts the tasks of `group` together on one offer, or none of them; what they leave of it may be
+    /// offered again at once. Each has its own limits; a task that fails or is killed ends the others,
+    /// unless the group's policy says otherwise. One that is not valid has all answered with TASK_ERROR.
+    pub fn launch_group(&mut self, offer: &Offer, group: TaskGroup) {
+        let operations = vec![Operation::LaunchGroup(group)];
         self.accept(vec![offer.id.clone()], operations, Filters::NONE);
     }
 

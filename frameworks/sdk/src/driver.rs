@@ -320,8 +320,7 @@ impl Driver {
     //= mesos, sched.cpp: tasks launched while disconnected are answered by the driver itself
     fn note_launches(&mut self, now: Timestamp, operations: &[Operation], joined: bool) {
         for operation in operations {
-            let Operation::Launch(tasks) = operation;
-            for task in tasks {
+            for task in operation.tasks() {
                 if joined {
                     self.session.tasks.launched(task);
                 } else {

@@ -1,7 +1,7 @@
 //! `filesystem/linux`: a task sees the machine's files, read-only, and writes to its sandbox and
 //! its own `/tmp` alone. It does not see the sandboxes of others, nor anything of the agent.
 //!
-//! The sandbox is at [`SANDBOX`]; variables that name it on the machine are changed.
+//! The sandbox is at [`SANDBOX`], what it shares with others of its group at [`SHARED`]; variables that name it on the machine are changed.
 
 use std::{
     fs::{self, Permissions},
@@ -19,6 +19,8 @@ use crate::{
 
 /// Where a task sees its sandbox.
 const SANDBOX: &str = "/mnt/sandbox";
+/// Where it sees the directory that it shares with others.
+const SHARED: &str = "/mnt/shared";
 /// The directory of the sandbox that is the task's `/tmp`.
 const TMP: &str = ".tmp";
 
@@ -68,12 +70,21 @@ impl Isolator for Filesystem {
             path: tmp.clone(),
             source,
         })?;
-        let on_machine = container.sandbox.display().to_string();
-        for value in plan.environment.values_mut() {
-            if *value == on_machine {
-                SANDBOX.clone_into(value);
+        let shared = container.shared.iter().map(|shared| (shared, SHARED));
+        for (path, seen_at) in shared.chain([(&container.sandbox, SANDBOX)]) {
+            let on_machine = path.display().to_string();
+            for value in plan.environment.values_mut() {
+                if *value == on_machine {
+                    seen_at.clone_into(value);
+                }
             }
         }
+        let mut binds = self.volumes.clone();
+        binds.extend(container.shared.clone().map(|source| Bind {
+            source,
+            target: SHARED.into(),
+            read_only: false,
+        }));
         plan.namespaces.push(Namespace::Mount);
         plan.directory = SANDBOX.into();
         plan.root = Some(Root {
@@ -81,7 +92,7 @@ impl Isolator for Filesystem {
             sandbox: container.sandbox.clone(),
             sandbox_at: SANDBOX.into(),
             tmp,
-            binds: self.volumes.clone(),
+            binds,
             hidden: vec![self.work_dir.clone()],
             ..Root::default()
         });

@@ -56,6 +56,9 @@ impl Isolator for TaskUser {
         };
         // Empty until now but for these, and root's own, so that nothing can be put in their place.
         give(&container.sandbox, &user)?;
+        if let Some(shared) = &container.shared {
+            give(shared, &user)?;
+        }
         for output in [STDOUT, STDERR] {
             let path = container.sandbox.join(output);
             if path.exists() {

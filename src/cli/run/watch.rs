@@ -1,4 +1,4 @@
-//! A batch scheduler that tells what happens to it.
+//! A scheduler of a job or a pod that tells what happens to it.
 //!
 //! The news are for people: when nobody reads them fast enough, some are left out. The outcome is
 //! not.
@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tepui_batch::{BatchScheduler, JobOutcome};
+use tepui_batch::{BatchScheduler, JobOutcome, PodScheduler};
 use tepui_framework::{Calls, Kept, Scheduler};
 use tepui_protocol::{
     FrameworkId, MasterId, Offer, OfferId, TaskStatus, messages::scheduler::Failure,
@@ -54,9 +54,27 @@ impl fmt::Display for News {
     }
 }
 
+/// A scheduler that comes to an end.
+pub(super) trait Ends: Scheduler {
+    /// What became of its job, once that is over.
+    fn outcome(&self) -> Option<JobOutcome>;
+}
+
+impl Ends for BatchScheduler {
+    fn outcome(&self) -> Option<JobOutcome> {
+        self.outcome()
+    }
+}
+
+impl Ends for PodScheduler {
+    fn outcome(&self) -> Option<JobOutcome> {
+        self.outcome()
+    }
+}
+
 /// The scheduler and where it tells.
-pub(super) struct Watched {
-    inner: BatchScheduler,
+pub(super) struct Watched<S> {
+    inner: S,
     news: mpsc::Sender<News>,
     outcome: watch::Sender<Option<JobOutcome>>,
 }
@@ -84,9 +102,9 @@ impl Receiver {
     }
 }
 
-impl Watched {
+impl<S: Ends> Watched<S> {
     /// `inner`, and where its news arrive.
-    pub(super) fn new(inner: BatchScheduler) -> (Self, Receiver) {
+    pub(super) fn new(inner: S) -> (Self, Receiver) {
         let (sender, news) = mpsc::channel(WAITING);
         let (outcome, is_over) = watch::channel(None);
         (
@@ -115,7 +133,7 @@ impl Watched {
     }
 }
 
-impl Scheduler for Watched {
+impl<S: Ends> Scheduler for Watched<S> {
     fn restored(&mut self, calls: &mut Calls, kept: Kept) {
         self.inner.restored(calls, kept);
         self.look();

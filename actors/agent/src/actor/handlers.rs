@@ -4,8 +4,8 @@ use tepui_protocol::{
     Timestamp,
     messages::{
         agent::{
-            KillTask, Ping, Registered, Reregistered, RunTask, Shutdown, ShutdownFramework,
-            StatusUpdateAcknowledged,
+            KillTask, Ping, Registered, Reregistered, RunGroup, RunTask, Shutdown,
+            ShutdownFramework, StatusUpdateAcknowledged,
         },
         executor,
         operator::{AgentState, GetAgentState, GetUsage, ReadSandbox, RunUsage, SandboxPiece},
@@ -17,7 +17,7 @@ use tepui_runtime::prelude::*;
 use super::{AgentActor, StopAgent};
 
 accepts!(AgentActor:
-    Registered, Reregistered, RunTask, KillTask, ShutdownFramework, Shutdown,
+    Registered, Reregistered, RunTask, RunGroup, KillTask, ShutdownFramework, Shutdown,
     StatusUpdateAcknowledged, Ping,
     executor::Register, executor::Update,
     ReadSandbox, GetAgentState, GetUsage,
@@ -39,6 +39,7 @@ handle! {
     Registered => |state, now, m, out| state.on_registered(now, m, out);
     Reregistered => |state, now, m, out| state.on_reregistered(now, m, out);
     RunTask => |state, now, m, out| state.on_run_task(now, m, out);
+    RunGroup => |state, now, m, out| state.on_run_group(now, m, out);
     KillTask => |state, now, m, out| state.on_kill_task(now, &m, out);
     ShutdownFramework => |state, _now, m, out| state.on_shutdown_framework(&m, out);
     Shutdown => |state, _now, m, out| state.on_shutdown(m, out);

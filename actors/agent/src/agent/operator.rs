@@ -42,6 +42,7 @@ impl Agent {
         live.map(|run| RunInUse {
             sandbox: self.sandbox(&run),
             gpus: self.gpus_of(&run),
+            members: self.members_of(&run),
             run,
         })
         .collect()

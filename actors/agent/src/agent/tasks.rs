@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tepui_protocol::{
-    Capability, ExecutorId, FrameworkId, FrameworkInfo, GpuShare, Reason, Resources, TaskId,
-    TaskInfo, TaskState, Timestamp,
+    AgentId, Capability, ExecutorId, FrameworkId, FrameworkInfo, GpuShare, GroupPolicy, Reason,
+    Resources, TaskId, TaskInfo, TaskState, Timestamp,
     messages::{
         agent,
         environment::{self as names, ExecutorPlace},
@@ -44,38 +44,125 @@ impl Agent {
         {
             return;
         }
-        let refusal = match self.phase {
-            _ if task.agent_id != *agent_id => {
-                let text = format!("the task was meant for agent {}", task.agent_id);
-                Some((Reason::AgentUnknown, text))
-            }
-            Phase::Stopping => Some((Reason::AgentDraining, "the agent is being stopped".into())),
-            _ if known.is_some_and(|framework| framework.removing) => Some((
-                Reason::FrameworkRemoved,
-                "the framework is being shut down".into(),
-            )),
-            _ => None,
-        };
-        let dropped = |(reason, message)| Refusal {
-            state: TaskState::Dropped,
-            reason,
-            message,
-        };
-        let gpus = match refusal {
-            Some(why) => Err(dropped(why)),
+        let gpus = match self.refusal(&framework_id, &task, agent_id) {
+            Some(refusal) => Err(refusal),
             None => self.gpus_for(&task),
         };
         match gpus {
-            Err(refusal) => {
-                let state = match info.can(Capability::PartitionAware) {
-                    true => refusal.state,
-                    false => refusal.state.legacy(),
-                };
-                self.tell_of(now, key, state, (refusal.reason, refusal.message), out);
-            }
+            Err(refusal) => self.refuse(now, &info, key, refusal, out),
             Ok(gpus) => self.take(framework_id, info, (task, gpus), out),
         }
         self.check();
+    }
+
+    /// Why this agent takes no such task now.
+    fn refusal(&self, id: &FrameworkId, task: &TaskInfo, agent_id: &AgentId) -> Option<Refusal> {
+        let known = self.frameworks.get(id);
+        let (reason, message) = match self.phase {
+            _ if task.agent_id != *agent_id => {
+                let text = format!("the task was meant for agent {}", task.agent_id);
+                (Reason::AgentUnknown, text)
+            }
+            Phase::Stopping => (Reason::AgentDraining, "the agent is being stopped".into()),
+            _ if known.is_some_and(|framework| framework.removing) => (
+                Reason::FrameworkRemoved,
+                "the framework is being shut down".into(),
+            ),
+            _ => return None,
+        };
+        Some(Refusal {
+            state: TaskState::Dropped,
+            reason,
+            message,
+        })
+    }
+
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        info: &FrameworkInfo,
+        key: (FrameworkId, TaskId),
+        refusal: Refusal,
+        out: &mut Out,
+    ) {
+        let state = match info.can(Capability::PartitionAware) {
+            true => refusal.state,
+            false => refusal.state.legacy(),
+        };
+        self.tell_of(now, key, state, (refusal.reason, refusal.message), out);
+    }
+
+    /// Run the tasks of a group together, or none of them. One that is known is not run again.
+    pub fn on_run_group(&mut self, now: Timestamp, message: agent::RunGroup, out: &mut Out) {
+        let agent::RunGroup { framework, tasks } = message;
+        let (Some(id), Some(agent_id)) = (framework.id.clone(), self.info.id.clone()) else {
+            return;
+        };
+        if self.phase == Phase::Recovering {
+            // As single tasks.
+            return;
+        }
+        let is_known = |task: &TaskInfo| {
+            let known = self.frameworks.get(&id);
+            self.streams.contains_key(&(id.clone(), task.id.clone()))
+                || known.is_some_and(|framework| framework.tasks.contains_key(&task.id))
+        };
+        if tasks.iter().any(is_known) {
+            return;
+        }
+        let mut refusals = tasks
+            .iter()
+            .filter_map(|task| self.refusal(&id, task, &agent_id));
+        match (refusals.next(), tasks.first().map(TaskInfo::executor_id)) {
+            (Some(refusal), _) => {
+                for task in tasks {
+                    self.refuse(now, &framework, (id.clone(), task.id), refusal.clone(), out);
+                }
+            }
+            (None, Some(executor_id)) => self.take_group(&id, framework, &executor_id, tasks, out),
+            (None, None) => {}
+        }
+        self.check();
+    }
+
+    fn take_group(
+        &mut self,
+        id: &FrameworkId,
+        info: FrameworkInfo,
+        executor_id: &ExecutorId,
+        tasks: Vec<TaskInfo>,
+        out: &mut Out,
+    ) {
+        self.know_framework(id, info, out);
+        let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
+        for task in tasks {
+            self.enter(id, task, Vec::new());
+        }
+        let framework = self.frameworks.get(id);
+        if framework.is_some_and(|framework| framework.executors.contains_key(executor_id)) {
+            // The old run is ending; a new one follows it.
+            ids.iter()
+                .for_each(|task_id| self.persist_task(id, task_id, out));
+        } else {
+            self.launch(id, executor_id, out);
+        }
+    }
+
+    /// Enters a task into the books.
+    fn enter(&mut self, id: &FrameworkId, task: TaskInfo, gpus: Vec<GpuShare>) {
+        let order = self.next_order();
+        if let Some(framework) = self.frameworks.get_mut(id) {
+            let entry = Entry {
+                executor_id: task.executor_id(),
+                gpus,
+                run: None,
+                order,
+                sent: false,
+                kill: None,
+                info: task,
+            };
+            framework.tasks.insert(entry.info.id.clone(), entry);
+        }
     }
 
     fn take(
@@ -87,19 +174,10 @@ impl Agent {
     ) {
         self.know_framework(&id, info, out);
         let (task_id, executor_id) = (task.id.clone(), task.executor_id());
-        let entry = Entry {
-            info: task,
-            gpus,
-            executor_id: executor_id.clone(),
-            run: None,
-            order: self.next_order(),
-            sent: false,
-            kill: None,
-        };
+        self.enter(&id, task, gpus);
         let Some(framework) = self.frameworks.get_mut(&id) else {
             return;
         };
-        framework.tasks.insert(task_id.clone(), entry);
         match framework.executors.get(&executor_id) {
             None => self.launch(&id, &executor_id, out),
             Some(executor) if executor.takes_more() => {
@@ -334,9 +412,36 @@ impl Agent {
             };
             self.resize(&run, out);
         }
-        for (_, task_id) in waiting {
+        let waiting: Vec<TaskId> = waiting.into_iter().map(|(_, task_id)| task_id).collect();
+        if self.is_group(id, &waiting) {
+            return self.send_group(id, &waiting, &pid, out);
+        }
+        for task_id in waiting {
             self.send_task(id, &task_id, &pid, out);
         }
+    }
+
+    fn is_group(&self, id: &FrameworkId, tasks: &[TaskId]) -> bool {
+        let framework = self.frameworks.get(id);
+        let first = tasks
+            .first()
+            .and_then(|task_id| framework?.tasks.get(task_id));
+        first.is_some_and(|entry| entry.info.group.is_some())
+    }
+
+    fn send_group(&mut self, id: &FrameworkId, ids: &[TaskId], pid: &AnyPid, out: &mut Out) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        let mut tasks = Vec::new();
+        for task_id in ids {
+            if let Some(entry) = framework.tasks.get_mut(task_id) {
+                entry.sent = true;
+                tasks.push(entry.info.clone());
+            }
+        }
+        let launch = ToExecutor::LaunchGroup(executor::LaunchGroup { tasks });
+        out.push(Effect::Executor(pid.clone(), launch));
     }
 
     fn send_task(&mut self, id: &FrameworkId, task_id: &TaskId, pid: &AnyPid, out: &mut Out) {
@@ -366,11 +471,13 @@ impl Agent {
             return;
         }
         if !sent {
-            let why = (
-                Reason::TaskKilledDuringLaunch,
-                "killed before it was launched".to_owned(),
-            );
-            self.tell_of(now, key.clone(), TaskState::Killed, why, out);
+            for task_id in self.ended_with(&key) {
+                let why = (
+                    Reason::TaskKilledDuringLaunch,
+                    "killed before it was launched".to_owned(),
+                );
+                self.tell_of(now, (key.0.clone(), task_id), TaskState::Killed, why, out);
+            }
             let framework_id = key.0;
             let run = run.map(|run| ExecutorRun {
                 framework_id,
@@ -382,6 +489,22 @@ impl Agent {
             self.hand_over_kill(&key.0, &key.1, out);
         }
         self.check();
+    }
+
+    /// The tasks that end when this one is killed before its executor has it: all of its group.
+    fn ended_with(&self, (id, task_id): &(FrameworkId, TaskId)) -> Vec<TaskId> {
+        let framework = self.frameworks.get(id);
+        let group = framework
+            .and_then(|framework| framework.tasks.get(task_id))
+            .and_then(|entry| entry.info.group.clone())
+            .filter(|group| group.policy == GroupPolicy::EndAll);
+        let (Some(framework), Some(group)) = (framework, group) else {
+            return vec![task_id.clone()];
+        };
+        let of_group = framework.tasks.iter().filter(|(other, entry)| {
+            entry.executor_id == group.id && !entry.sent && !self.is_over(id, other)
+        });
+        of_group.map(|(other, _)| other.clone()).collect()
     }
 
     /// A kill of a task that is not here. Its last update may still be on its way.

@@ -19,6 +19,7 @@ use crate::{
 mod endings;
 mod executors;
 mod gpus;
+mod groups;
 mod kills;
 mod master;
 mod recovery;

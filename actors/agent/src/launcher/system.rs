@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -180,7 +180,10 @@ impl Launcher for SystemLauncher {
                 // That it has ended is fine.
                 let _ = process.signal_group(Signal::Kill);
             }
-            let destroyed = containers.map_or(Ok(()), |containers| containers.destroy(&mark));
+            let destroyed = containers.map_or(Ok(()), |containers| {
+                let members = containers.destroy_members(&mark);
+                containers.destroy(&mark).and(members)
+            });
             let killed = family::kill_marked(names::RUN, &mark).map_err(|error| chain(&error));
             killed.and(destroyed)
         })
@@ -232,16 +235,23 @@ impl Launcher for SystemLauncher {
         let count = runs.len();
         let looks = self.looks.clone();
         let read = on_thread("usage", move || {
-            let read = runs.into_iter().map(|RunInUse { run, sandbox, gpus }| {
+            let usage = |name: String, sandbox: &Path, gpus: &[GpuShare]| {
                 let container = Container {
-                    gpus,
-                    ..Container::new(run.run, sandbox, &Resources::new())
+                    gpus: gpus.to_vec(),
+                    ..Container::new(name, sandbox.to_owned(), &Resources::new())
                 };
                 let mut usage = containers.usage(&container);
                 if let Some(looks) = &looks {
                     looks.tell(&container.name, &mut usage);
                 }
                 usage
+            };
+            let read = runs.into_iter().map(|used| {
+                let usage = |name| usage(name, &used.sandbox, &used.gpus);
+                match used.members.is_empty() {
+                    true => usage(used.run.run.clone()),
+                    false => Usage::sum(used.members.iter().cloned().map(usage)),
+                }
             });
             Ok(read.collect())
         });

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,7 +17,9 @@ use tepui_isolation::{
     launch::{Plan, Program},
     process::{LaunchError, chain, family},
 };
-use tepui_protocol::{CommandInfo, GpuShare, TaskId, lifecycle::Probe, messages::session::Refusal};
+use tepui_protocol::{
+    CommandInfo, GpuShare, Membership, TaskId, lifecycle::Probe, messages::session::Refusal,
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -47,7 +50,8 @@ type Groups = Arc<Mutex<BTreeMap<TaskId, (ProcessIdentity, Option<Plan>)>>>;
 pub struct Containers {
     /// Launches them.
     pub containerizer: Arc<Containerizer>,
-    /// Their name: that of the executor's run, which has one task at a time.
+    /// Their name: that of the executor's run, which has one task at a time; those of the tasks of a
+    /// group have it with a number.
     pub name: String,
     /// Whom tasks run as; the agent's default where absent.
     pub user: Option<String>,
@@ -94,6 +98,8 @@ impl SystemProcesses {
 
 /// What the thread of a process does.
 struct Watch {
+    /// What is to be there beside the sandbox, which is made as well if there are any.
+    directories: Vec<PathBuf>,
     containers: Option<(Containers, Container)>,
     live: Arc<AtomicUsize>,
     owns_descendants: bool,
@@ -101,6 +107,14 @@ struct Watch {
 
 impl Watch {
     fn launch(&self, spec: &LaunchSpec) -> Result<Launched, String> {
+        for directory in self
+            .directories
+            .iter()
+            .flat_map(|shared| [shared, &spec.sandbox])
+        {
+            std::fs::create_dir_all(directory)
+                .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+        }
         let launched = match &self.containers {
             Some((containers, container)) => containers.containerizer.launch(container, spec),
             None => spec.launch(),
@@ -132,11 +146,20 @@ impl Processes for SystemProcesses {
             start.sandbox.clone(),
         );
         let watch = Watch {
+            directories: start
+                .member
+                .iter()
+                .map(|member| member.shared.clone())
+                .collect(),
             containers: self.containers.clone().map(|containers| {
-                let name = containers.name.clone();
+                let name = match &start.member {
+                    Some(member) => Membership::container(&containers.name, member.index),
+                    None => containers.name.clone(),
+                };
                 let container = Container {
                     user: containers.user.clone(),
                     gpus: containers.gpus.clone(),
+                    shared: start.member.as_ref().map(|member| member.shared.clone()),
                     ..Container::new(name, start.sandbox.clone(), &start.resources)
                 };
                 let container = container.limited(&start.limits);

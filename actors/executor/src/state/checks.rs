@@ -73,7 +73,7 @@ impl Executor {
         let probe = StartProbe {
             task_id: look.task_id.clone(),
             environment: environment::of_task(&self.config, &info),
-            sandbox: self.config.place.sandbox.clone(),
+            sandbox: environment::sandbox(&self.config, &info),
             probe,
             timeout,
         };

@@ -69,7 +69,7 @@ impl Executor {
             session,
             task_id: id.clone(),
             environment: environment::of_task(&self.config, &task.info),
-            sandbox: self.config.place.sandbox.clone(),
+            sandbox: environment::sandbox(&self.config, &task.info),
             command: open.command,
             more_environment: open.environment,
             input: open.input,

@@ -2,14 +2,14 @@
 
 use tepui_isolation::{Limitation, LimitationKind, Outcome, Signal};
 use tepui_protocol::{
-    KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp, messages::executor,
+    GroupPolicy, KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp, messages::executor,
 };
 
 use super::{Ending, Executor, Phase, Task};
 use crate::{
     effects::{Effect, Timer},
     environment,
-    processes::StartProcess,
+    processes::{Member, StartProcess},
 };
 
 impl Executor {
@@ -18,11 +18,28 @@ impl Executor {
         if self.tasks.contains_key(&task.id) {
             return;
         }
+        let id = task.id.clone();
+        self.enter(task);
+        self.begin(now, &id, out);
+    }
+
+    /// Run the tasks of a group. Those that are known are not run again.
+    pub fn on_launch_group(&mut self, now: Timestamp, tasks: Vec<TaskInfo>, out: &mut Vec<Effect>) {
+        let new = tasks
+            .into_iter()
+            .filter(|task| !self.tasks.contains_key(&task.id));
+        let new: Vec<TaskInfo> = new.collect();
+        let ids: Vec<TaskId> = new.iter().map(|task| task.id.clone()).collect();
+        // All are there before one can end.
+        new.into_iter().for_each(|task| self.enter(task));
+        ids.iter().for_each(|id| self.begin(now, id, out));
+    }
+
+    fn enter(&mut self, task: TaskInfo) {
         self.had_task = true;
         let id = task.id.clone();
-        let start = self.start_of(&task);
         self.tasks.insert(
-            id.clone(),
+            id,
             Task {
                 info: task,
                 phase: Phase::Starting,
@@ -34,7 +51,16 @@ impl Executor {
                 check: None,
             },
         );
-        match start {
+    }
+
+    /// Starts a task that is new here.
+    fn begin(&mut self, now: Timestamp, task_id: &TaskId, out: &mut Vec<Effect>) {
+        let starting = |task: &&Task| task.phase == Phase::Starting;
+        let Some(task) = self.tasks.get(task_id).filter(starting) else {
+            return;
+        };
+        let id = task_id.clone();
+        match self.start_of(&task.info) {
             _ if self.leaving.is_some() => {
                 let text = "the executor was shut down before the task started";
                 self.end(
@@ -56,9 +82,13 @@ impl Executor {
             task_id: task.id.clone(),
             command: task.command.clone()?,
             environment: environment::of_task(&self.config, task),
-            sandbox: self.config.place.sandbox.clone(),
+            sandbox: environment::sandbox(&self.config, task),
             resources: task.resources.clone(),
             limits: task.limits,
+            member: task.group.as_ref().map(|group| Member {
+                index: group.index,
+                shared: environment::shared(&self.config),
+            }),
         })
     }
 
@@ -126,6 +156,9 @@ impl Executor {
             (Phase::Killing, Some(Ending::Unhealthy(why))) => {
                 let reason = Some(Reason::TaskHealthCheckStatusUpdated);
                 (TaskState::Killed, Some((reason, why)))
+            }
+            (Phase::Killing, Some(Ending::WithGroup(why))) => {
+                (TaskState::Killed, Some((None, why)))
             }
             (Phase::Killing, Some(Ending::Overtime(why))) => {
                 let reason = Some(Reason::MaxCompletionTimeReached);
@@ -271,7 +304,35 @@ impl Executor {
             (status.reason, status.message) = (reason, message);
         }
         self.update(status, out);
+        self.end_group_of(now, task_id, state, out);
         self.stop_if_done(out);
+    }
+
+    /// A task has ended; if it did not end well, the others of its group end with it.
+    //= mesos, default executor: one that fails or is killed ends its group
+    fn end_group_of(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        state: TaskState,
+        out: &mut Vec<Effect>,
+    ) {
+        let group = self
+            .tasks
+            .get(task_id)
+            .and_then(|task| task.info.group.as_ref());
+        let ends = group.is_some_and(|group| group.policy == GroupPolicy::EndAll);
+        if state == TaskState::Finished || !ends {
+            return;
+        }
+        let others = self.tasks.iter().filter(|(_, other)| {
+            other.info.group.is_some() && !matches!(other.phase, Phase::Killing | Phase::Ended)
+        });
+        let others: Vec<TaskId> = others.map(|(id, _)| id.clone()).collect();
+        for other in others {
+            let why = format!("task {task_id} of its group ended as {state}");
+            self.end_for(now, &other, Ending::WithGroup(why), out);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tepui_protocol::{CommandInfo, KillPolicy, Reason, messages::environment::Exe
 use super::*;
 
 mod checks;
+mod groups;
 mod lifecycle;
 mod registration;
 mod sessions;

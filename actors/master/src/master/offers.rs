@@ -159,7 +159,12 @@ impl Master {
                     self.return_offer(&offer.id, Some(Duration::ZERO), out);
                 }
             }
-            Letter::RunTask(call) => self.on_task_undelivered(now, &call, out),
+            Letter::RunTask(call) => {
+                self.on_tasks_undelivered(now, &call.framework, &[call.task], out);
+            }
+            Letter::RunGroup(call) => {
+                self.on_tasks_undelivered(now, &call.framework, &call.tasks, out);
+            }
             // The receiver notices: by its heartbeats or pings, or because it asks again.
             _ => {}
         }

@@ -3,16 +3,16 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tepui_protocol::{
-    AgentId, Capability, FrameworkId, KillPolicy, Offer, Operation, Reason, Resources, Role,
-    Source, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, Capability, FrameworkId, FrameworkInfo, KillPolicy, Offer, Operation, Reason,
+    Resources, Role, Source, TaskGroup, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
     messages::{
-        agent::{KillTask, RunTask},
+        agent::{KillTask, RunGroup, RunTask},
         scheduler::{Accept, Kill},
     },
     task::Task,
 };
 
-use super::{Master, TaskKey, metrics, validation};
+use super::{Master, TaskKey, agent::Agent, metrics, validation};
 use crate::effects::{Call, Effect, Effects, tell};
 
 /// What accepted offers add up to.
@@ -116,6 +116,7 @@ impl Master {
                         self.launch(now, &mut lot, task, out);
                     }
                 }
+                Operation::LaunchGroup(group) => self.launch_group(now, &mut lot, &group, out),
             }
         }
         if !lot.left.is_empty() {
@@ -130,11 +131,55 @@ impl Master {
 
     /// Starts a task, or says why not.
     fn launch(&mut self, now: Timestamp, lot: &mut Lot, mut task: TaskInfo, out: &mut Effects) {
+        // Only the master makes members of groups.
+        task.group = None;
         validation::settle_account(&mut task, &lot.role);
         if let Err(problem) = self.check_task(lot, &task) {
             let status = refusal(now, &task, TaskState::Error, Reason::TaskInvalid, problem);
             return self.report_refusal(&lot.framework_id, status, out);
         }
+        let framework = self.enter_task(lot, &task);
+        if let Some(pid) = self.agents.get(&lot.agent_id).and_then(Agent::connected) {
+            out.push(tell(pid, RunTask { framework, task }));
+        }
+    }
+
+    /// Starts tasks together, or says of each why none is started.
+    //= mesos, LAUNCH_GROUP: any invalid task fails all
+    fn launch_group(
+        &mut self,
+        now: Timestamp,
+        lot: &mut Lot,
+        group: &TaskGroup,
+        out: &mut Effects,
+    ) {
+        let mut tasks = group.members();
+        for task in &mut tasks {
+            validation::settle_account(task, &lot.role);
+        }
+        if let Err(problem) = self.check_group(lot, group, &tasks) {
+            for task in &tasks {
+                // A task that runs already is not told to have ended.
+                if !self.is_live(&lot.framework_id, &task.id) {
+                    let (state, reason) = (TaskState::Error, Reason::TaskGroupInvalid);
+                    let status = refusal(now, task, state, reason, problem.clone());
+                    self.report_refusal(&lot.framework_id, status, out);
+                }
+            }
+            return;
+        }
+        let entered: Vec<_> = tasks
+            .iter()
+            .map(|task| self.enter_task(lot, task))
+            .collect();
+        let pid = self.agents.get(&lot.agent_id).and_then(Agent::connected);
+        if let (Some(framework), Some(pid)) = (entered.into_iter().next(), pid) {
+            out.push(tell(pid, RunGroup { framework, tasks }));
+        }
+    }
+
+    /// Enters a task that is valid into the books. Returns whose it is.
+    fn enter_task(&mut self, lot: &mut Lot, task: &TaskInfo) -> FrameworkInfo {
         let key = (lot.framework_id.clone(), task.id.clone());
         let framework = self
             .frameworks
@@ -153,15 +198,7 @@ impl Master {
         framework
             .tasks
             .insert(task.id.clone(), Task::staging(task.clone(), key.0));
-        if let Some(pid) = agent.connected() {
-            out.push(tell(
-                pid,
-                RunTask {
-                    framework: framework.info.clone(),
-                    task,
-                },
-            ));
-        }
+        framework.info.clone()
     }
 
     fn refuse_operations(
@@ -172,19 +209,15 @@ impl Master {
         out: &mut Effects,
     ) {
         for operation in &call.operations {
-            match operation {
-                Operation::Launch(tasks) => {
-                    for task in tasks {
-                        // A call that arrives twice must not end what it started.
-                        if self.is_live(&call.framework_id, &task.id) {
-                            continue;
-                        }
-                        let message = format!("task launched with invalid offers: {problem}");
-                        let (state, reason) = (TaskState::Dropped, Reason::InvalidOffers);
-                        let status = refusal(now, task, state, reason, message);
-                        self.report_refusal(&call.framework_id, status, out);
-                    }
+            for task in operation.tasks() {
+                // A call that arrives twice must not end what it started.
+                if self.is_live(&call.framework_id, &task.id) {
+                    continue;
                 }
+                let message = format!("task launched with invalid offers: {problem}");
+                let (state, reason) = (TaskState::Dropped, Reason::InvalidOffers);
+                let status = refusal(now, task, state, reason, message);
+                self.report_refusal(&call.framework_id, status, out);
             }
         }
     }
@@ -210,28 +243,31 @@ impl Master {
         framework.send_status(status, out);
     }
 
-    /// A task could not be sent to its agent: it is dropped, by word of the master.
-    pub(super) fn on_task_undelivered(
+    /// Tasks could not be sent to their agent: they are dropped, by word of the master.
+    pub(super) fn on_tasks_undelivered(
         &mut self,
         now: Timestamp,
-        call: &RunTask,
+        framework: &FrameworkInfo,
+        tasks: &[TaskInfo],
         out: &mut Effects,
     ) {
-        let Some(framework_id) = call.framework.id.clone() else {
+        let Some(framework_id) = framework.id.clone() else {
             return;
         };
-        let key = (framework_id, call.task.id.clone());
-        let staging = |task: &&Task| task.state == TaskState::Staging;
-        if self.task(&key).filter(staging).is_none() {
-            return;
-        }
-        let (state, reason) = (TaskState::Dropped, Reason::AgentDisconnected);
-        let message = "the task could not be sent to its agent".to_owned();
-        let status = refusal(now, &call.task, state, reason, message);
-        self.enter(&key, status.clone(), state, out);
-        self.forget_task(&key);
-        if let Some(framework) = self.frameworks.get(&key.0) {
-            framework.send_status(status, out);
+        for task in tasks {
+            let key = (framework_id.clone(), task.id.clone());
+            let staging = |task: &&Task| task.state == TaskState::Staging;
+            if self.task(&key).filter(staging).is_none() {
+                continue;
+            }
+            let (state, reason) = (TaskState::Dropped, Reason::AgentDisconnected);
+            let message = "the task could not be sent to its agent".to_owned();
+            let status = refusal(now, task, state, reason, message);
+            self.enter(&key, status.clone(), state, out);
+            self.forget_task(&key);
+            if let Some(framework) = self.frameworks.get(&key.0) {
+                framework.send_status(status, out);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! What makes a task valid (inventory 7.6, as far as tasks carry it).
 
-use tepui_protocol::{ExecutorInfo, Resources, Role, TaskInfo};
+use std::collections::BTreeSet;
+
+use tepui_protocol::{ExecutorInfo, Resources, Role, TaskGroup, TaskInfo};
 
 use super::{Master, tasks::Lot};
 
@@ -43,6 +45,48 @@ impl Master {
                 needed.unallocate(),
                 lot.left.unallocate()
             ));
+        }
+        Ok(())
+    }
+
+    /// Whether the tasks of a group may be launched with what is left of `lot`.
+    ///
+    /// # Errors
+    /// What is wrong, for people: with the first task that is not valid, or the group.
+    pub(super) fn check_group(
+        &self,
+        lot: &Lot,
+        group: &TaskGroup,
+        tasks: &[TaskInfo],
+    ) -> Result<(), String> {
+        let wrong = |problem: &str| Err(format!("task group {}: {problem}", group.id));
+        if tasks.is_empty() {
+            return wrong("it has no tasks");
+        }
+        let framework = self.frameworks.get(&lot.framework_id);
+        let mut known = framework
+            .iter()
+            .flat_map(|framework| framework.tasks.values());
+        if known.any(|task| task.info.executor_id() == group.id) {
+            return wrong("its id is in use");
+        }
+        let mut lot = lot.clone();
+        let mut seen = BTreeSet::new();
+        for task in tasks {
+            let valid = match task {
+                _ if !seen.insert(&task.id) => Err("its id is that of another one".to_owned()),
+                _ if task.command.is_none() || task.executor.is_some() => {
+                    Err("tasks of groups have commands, and no executors".to_owned())
+                }
+                _ if !task.resources.gpus().is_zero() => {
+                    Err("tasks of groups cannot have GPUs".to_owned())
+                }
+                _ => self.check_task(&lot, task),
+            };
+            if let Err(problem) = valid {
+                return wrong(&format!("task {}: {problem}", task.id));
+            }
+            lot.left -= &task.resources;
         }
         Ok(())
     }

@@ -73,6 +73,16 @@ pub struct RunTask {
     pub task: TaskInfo,
 }
 
+/// Start the tasks of a group together, or none of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.agent.RunGroup")]
+pub struct RunGroup {
+    /// Whose; `framework.id` is set.
+    pub framework: FrameworkInfo,
+    /// Its tasks, at least one; `group` is set in each.
+    pub tasks: Vec<TaskInfo>,
+}
+
 /// End a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
 #[message(name = "tepui.agent.KillTask")]

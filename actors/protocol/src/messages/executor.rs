@@ -59,6 +59,14 @@ pub struct Launch {
     pub gpus: Vec<GpuShare>,
 }
 
+/// Run the tasks of a group; those that are known are not run again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.executor.LaunchGroup")]
+pub struct LaunchGroup {
+    /// Its tasks.
+    pub tasks: Vec<TaskInfo>,
+}
+
 /// End a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
 #[message(name = "tepui.executor.Kill")]

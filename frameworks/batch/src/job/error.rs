@@ -12,7 +12,7 @@ pub struct JobError {
 }
 
 impl JobError {
-    pub(super) fn new(problem: String) -> Self {
+    pub(crate) fn new(problem: String) -> Self {
         Self {
             place: None,
             problem,

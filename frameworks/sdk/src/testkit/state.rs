@@ -219,12 +219,10 @@ impl State {
             .iter()
             .map(|id| self.offers.remove(id))
             .collect();
-        for Operation::Launch(tasks) in msg.operations {
-            for task in tasks {
-                match &offers {
-                    Some(_) => self.launch(task),
-                    None => self.drop_task(&task),
-                }
+        for task in msg.operations.into_iter().flat_map(Operation::into_tasks) {
+            match &offers {
+                Some(_) => self.launch(task),
+                None => self.drop_task(&task),
             }
         }
         if let Some(offers) = offers.filter(|offers| !offers.is_empty()) {

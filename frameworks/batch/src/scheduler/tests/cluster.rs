@@ -136,9 +136,8 @@ impl Cluster {
             } => {
                 let before = self.launches.len();
                 let offered = self.answer(&offer_ids);
-                for Operation::Launch(tasks) in operations {
-                    tasks.into_iter().for_each(|task| self.launch(task));
-                }
+                let tasks = operations.into_iter().flat_map(Operation::into_tasks);
+                tasks.for_each(|task| self.launch(task));
                 let tasks = self.launches[before..].iter();
                 let used: Resources = tasks.map(|task| &task.resources).sum();
                 assert!(offered.contains(&used), "{used} of {offered}");

@@ -139,6 +139,7 @@ impl World {
             ToExecutor::Registered(m) => e.on_registered(m, out),
             ToExecutor::Reconnect(m) => e.on_reconnect(m, out),
             ToExecutor::Launch(m) => e.on_launch(now, m.task, out),
+            ToExecutor::LaunchGroup(m) => e.on_launch_group(now, m.tasks, out),
             ToExecutor::Kill(m) => e.on_kill(now, &m, out),
             ToExecutor::Acknowledged(m) => e.on_acknowledged(&m, out),
             ToExecutor::Shutdown(_) => e.on_shutdown(now, out),

@@ -1,0 +1,293 @@
+//! Pods as a user of `tepui run --pod` meets them: with real processes, in containers as far as this
+//! machine and user allow that, and without any.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// As tasks run on agents: isolated as far as that works here, and not at all.
+const KINDS: [&str; 2] = ["auto", "none"];
+
+fn tepui(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A cluster in one process.
+struct Cluster {
+    local: Child,
+    address: String,
+    dir: TempDir,
+}
+
+impl Cluster {
+    fn start(isolation: &str) -> Self {
+        let resources = ["--port", "0", "--resources", "cpus:2;mem:1024"];
+        let mut command = tepui(&[&["local", "--isolation", isolation], &resources[..]].concat());
+        let local = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut local = local.expect("it starts");
+        let mut line = String::new();
+        let stdout = local.stdout.take().expect("stdout is a pipe");
+        let read = BufReader::new(stdout).read_line(&mut line);
+        read.expect("it says where it listens");
+        let address = line
+            .trim()
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let dir = tempfile::tempdir().expect("a directory");
+        Self {
+            local,
+            address,
+            dir,
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let (first, rest) = arguments.split_first().expect("a command");
+        let mut command = tepui(&[first, "--master", &self.address]);
+        command.args(rest);
+        command
+    }
+
+    /// The output of a command that goes well.
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("it runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Starts a pod of these tasks: name, amounts, line.
+    fn pod(&self, tasks: &[(&str, &str, &str)], flags: &[&str]) -> Pod {
+        let mut text = "name = \"pod\"\n".to_owned();
+        for (name, amounts, line) in tasks {
+            text += &format!("[[group]]\nname = {name:?}\n{amounts}\ncommand = '''{line}'''\n");
+        }
+        let file = self.dir.path().join("pod.toml");
+        fs::write(&file, text).expect("a writable directory");
+        let file = file.to_str().expect("a plain path");
+        let mut command = self.command(&["run", "--json", "--pod", file]);
+        command.args(flags);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let news = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        Pod {
+            child,
+            news,
+            seen: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.local.id().cast_signed()), Signal::SIGINT);
+        let _ = self.local.wait();
+    }
+}
+
+/// A pod that runs, or has.
+struct Pod {
+    child: Child,
+    news: BufReader<ChildStdout>,
+    /// Task, state and message of what was told.
+    seen: Vec<(String, String, String)>,
+}
+
+impl Pod {
+    /// Reads on until a task is in a state.
+    fn until(&mut self, task: &str, state: &str) {
+        let is_there = |seen: &(String, String, String)| seen.0 == task && seen.1 == state;
+        while !self.seen.iter().any(is_there) {
+            assert!(self.read(), "{task} was never {state}: {:?}", self.seen);
+        }
+    }
+
+    fn read(&mut self) -> bool {
+        let mut line = String::new();
+        if self.news.read_line(&mut line).expect("it can be read") == 0 {
+            return false;
+        }
+        let news: Value = serde_json::from_str(&line).expect("JSON");
+        let text = |name: &str| {
+            let value = &news["status"][name];
+            value.as_str().unwrap_or_default().to_owned()
+        };
+        if news.get("status").is_some() {
+            self.seen
+                .push((text("task_id"), text("state"), text("message")));
+        }
+        true
+    }
+
+    /// Waits for the end: its exit code, and what it said at last.
+    fn end(&mut self) -> (Option<i32>, String) {
+        while self.read() {}
+        let mut error = String::new();
+        let stderr = self.child.stderr.as_mut().expect("stderr is a pipe");
+        stderr.read_to_string(&mut error).expect("it can be read");
+        (self.child.wait().expect("our child").code(), error)
+    }
+
+    /// The last state of a task, and what was said of it.
+    fn last(&self, task: &str) -> (&str, &str) {
+        let of_task = self.seen.iter().rfind(|(id, _, _)| id == task);
+        let (_, state, message) = of_task.expect("it was told of");
+        (state, message)
+    }
+}
+
+const SMALL: &str = "cpus = 0.5\nmem = 64";
+
+#[test]
+fn tasks_of_a_pod_share_a_directory_and_have_one_of_their_own() {
+    for kind in KINDS {
+        let cluster = Cluster::start(kind);
+        let server = "echo $TEPUI_TASK_ID > own; echo hello > $TEPUI_SHARED/page; \
+                      until test -e $TEPUI_SHARED/seen; do sleep 0.05; done; ls";
+        let client = "until test -s $TEPUI_SHARED/page; do sleep 0.05; done; \
+                      cat $TEPUI_SHARED/page; test ! -e own && touch $TEPUI_SHARED/seen";
+        let tasks = [("server", SMALL, server), ("client", SMALL, client)];
+        let mut pod = cluster.pod(&tasks, &[]);
+        let (code, error) = pod.end();
+        assert_eq!(code, Some(0), "{kind}: {error} {:?}", pod.seen);
+        assert_eq!(
+            cluster.text(&["logs", "pod.client.0.0"]),
+            "hello\n",
+            "{kind}"
+        );
+        assert_eq!(
+            cluster.text(&["logs", "pod.server.0.0", "own"]),
+            "pod.server.0.0\n"
+        );
+        let listed = cluster.text(&["logs", "pod.server.0.0"]);
+        assert_eq!(listed, "own\nstderr\nstdout\n", "{kind}");
+    }
+}
+
+#[test]
+fn one_that_fails_or_is_killed_ends_all() {
+    for kind in KINDS {
+        let cluster = Cluster::start(kind);
+        let sleeper = "exec sleep 100000";
+        let fails = "until test -e $TEPUI_SHARED/go; do sleep 0.05; done; exit 3";
+        let tasks = [
+            ("a", SMALL, sleeper),
+            ("b", SMALL, fails),
+            ("c", SMALL, sleeper),
+        ];
+        let mut pod = cluster.pod(&tasks, &[]);
+        for task in ["pod.a.0.0", "pod.b.0.0", "pod.c.0.0"] {
+            pod.until(task, "TASK_RUNNING");
+        }
+        let line = "touch $TEPUI_SHARED/go";
+        let touched = cluster.text(&["exec", "pod.a.0.0", "sh", "-c", line]);
+        assert_eq!(touched, "", "{kind}");
+        let (code, error) = pod.end();
+        assert_eq!(code, Some(1), "{kind}");
+        assert!(
+            error.contains("pod.b.0.0 ended as TASK_FAILED"),
+            "{kind}: {error}"
+        );
+        for task in ["pod.a.0.0", "pod.c.0.0"] {
+            let why = "task pod.b.0.0 of its group ended as TASK_FAILED";
+            assert_eq!(pod.last(task), ("TASK_KILLED", why), "{kind}");
+        }
+        // One that is killed does the same.
+        let mut pod = cluster.pod(&tasks[..2], &[]);
+        pod.until("pod.a.0.0", "TASK_RUNNING");
+        pod.until("pod.b.0.0", "TASK_RUNNING");
+        cluster.text(&["kill", "pod.a.0.0"]);
+        assert_eq!(pod.end().0, Some(1), "{kind}");
+        let why = "task pod.a.0.0 of its group ended as TASK_KILLED";
+        assert_eq!(pod.last("pod.b.0.0"), ("TASK_KILLED", why), "{kind}");
+    }
+}
+
+#[test]
+fn others_go_on_where_that_is_asked_for() {
+    let cluster = Cluster::start("auto");
+    let waits = "until test -e $TEPUI_SHARED/go; do sleep 0.05; done; exit 0";
+    let tasks = [("a", SMALL, waits), ("b", SMALL, "exit 3")];
+    let mut pod = cluster.pod(&tasks, &["--keep-others"]);
+    pod.until("pod.b.0.0", "TASK_FAILED");
+    pod.until("pod.a.0.0", "TASK_RUNNING");
+    cluster.text(&["exec", "pod.a.0.0", "sh", "-c", "touch $TEPUI_SHARED/go"]);
+    assert_eq!(pod.end().0, Some(1));
+    assert_eq!(pod.last("pod.a.0.0").0, "TASK_FINISHED");
+}
+
+#[test]
+fn each_task_has_its_own_limits() {
+    let cluster = Cluster::start("auto");
+    let isolated = cluster.text(&["agents", "--json"]);
+    let hungry = "head -c 300m /dev/zero | tail";
+    let tasks = [
+        ("small", "cpus = 0.5\nmem = 40", hungry),
+        ("large", "cpus = 0.5\nmem = 500", "exec sleep 100000"),
+    ];
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("SKIPPED: limits of memory need root");
+    }
+    let mut pod = cluster.pod(&tasks, &[]);
+    let (code, error) = pod.end();
+    assert_eq!(code, Some(1), "{error} {isolated}");
+    let (state, message) = pod.last("pod.small.0.0");
+    assert_eq!(state, "TASK_FAILED");
+    assert!(
+        message.contains("memory limit of 40 MiB exceeded"),
+        "{message}"
+    );
+    let (state, _) = pod.last("pod.large.0.0");
+    assert_eq!(state, "TASK_KILLED");
+}
+
+#[test]
+fn what_a_pod_uses_is_added_up_and_what_is_no_pod_is_refused() {
+    let cluster = Cluster::start("auto");
+    let mut pod = cluster.pod(
+        &[
+            ("a", SMALL, "exec sleep 100000"),
+            ("b", SMALL, "exec sleep 100000"),
+        ],
+        &[],
+    );
+    pod.until("pod.a.0.0", "TASK_RUNNING");
+    pod.until("pod.b.0.0", "TASK_RUNNING");
+    let used: Value = serde_json::from_str(&cluster.text(&["stats", "--json"])).expect("JSON");
+    let [used] = &used.as_array().expect("a list")[..] else {
+        panic!("one executor: {used}");
+    };
+    assert_eq!(used["tasks"].as_array().map(Vec::len), Some(2), "{used}");
+    if let Some(limit) = used["usage"]["memory_limit"].as_u64() {
+        assert_eq!(limit, 128 << 20, "{used}");
+    }
+    let interrupted = Pid::from_raw(pod.child.id().cast_signed());
+    kill(interrupted, Signal::SIGINT).expect("it runs");
+    assert_eq!(pod.end().0, Some(130));
+    let mut pod = cluster.pod(&[("a", "count = 2", "true")], &[]);
+    let (code, error) = pod.end();
+    assert_eq!(code, Some(2), "{error}");
+    assert!(
+        error.contains("in a pod each group has one instance"),
+        "{error}"
+    );
+}
