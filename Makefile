@@ -30,9 +30,9 @@ test: tools
 loom:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --target-dir target/loom -p tepui-runtime-models -p tepui-allocator-models
 
-## make shuttle   the worker loop under random schedules (TEPUI_SCHEDULES=n)
+## make shuttle   the worker loop and the allocator's shards under random schedules (TEPUI_SCHEDULES=n)
 shuttle:
-	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --target-dir target/shuttle -p tepui-runtime-models
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --locked --target-dir target/shuttle -p tepui-runtime-models -p tepui-allocator-models
 
 ## make fuzz      the fuzzing tests at length (FUZZ_CASES=n, or FUZZ_SECONDS=n)
 fuzz:

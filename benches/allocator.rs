@@ -4,6 +4,7 @@
 //! |---|---|
 //! | whole decisions, 100,000 agents x 10,000 frameworks x 100 roles at 90 % load, beside the floor program; growth, single events, memory | `allocator/decisions.rs` |
 //! | two optimistic schedulers on one table, beside one | `allocator/optimistic.rs` |
+//! | a shard under a million events a second from four threads, with readers | `allocator/under_load.rs` |
 //! | Mesos's own benchmarks, through the trait that the master uses | `allocator/mesos.rs` |
 //! | Mesos's benchmark of quota, 3,000 roles | `allocator/quota.rs` |
 //! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
@@ -24,6 +25,8 @@ mod mesos;
 mod optimistic;
 #[path = "allocator/quota.rs"]
 mod quota;
+#[path = "allocator/under_load.rs"]
+mod under_load;
 #[path = "allocator/workload.rs"]
 mod workload;
 
@@ -126,10 +129,23 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
 }
 
 fn main() {
-    decisions::all();
-    optimistic::all();
-    mesos::all();
-    quota::all();
+    // `cargo bench --bench allocator -- only=under-load` measures one part.
+    let only = std::env::args().find_map(|arg| arg.strip_prefix("only=").map(str::to_owned));
+    let parts: [(&str, fn()); 5] = [
+        ("decisions", decisions::all),
+        ("optimistic", optimistic::all),
+        ("under-load", under_load::all),
+        ("mesos", mesos::all),
+        ("quota", quota::all),
+    ];
+    for (name, part) in parts {
+        if only.as_deref().is_none_or(|only| only == name) {
+            part();
+        }
+    }
+    if only.is_some() {
+        return;
+    }
     let mut criterion = criterion();
     rounds(&mut criterion, 100);
     rounds(&mut criterion, 1000);

@@ -23,6 +23,7 @@
 //! | where something fits | `engine/capacity.rs`, `engine/packing.rs` |
 //! | equal demands | `engine/classes.rs` |
 //! | refusals | `engine/refusals.rs`, `engine/wheel.rs` |
+//! | what is known of all that | `engine/views.rs` |
 //!
 //! # Example
 //! ```
@@ -49,12 +50,13 @@ mod parking;
 mod refusals;
 mod seats;
 mod slots;
+mod views;
 mod wheel;
 
 pub(crate) use self::refusals::Refusals;
 pub use self::{agents::Agent, seats::Seat, slots::Slot};
 use self::{capacity::Capacity, classes::Classes, refusals::Expiries, slots::Slots};
-use crate::order::{NodeId, Rule, ShareTree};
+use crate::order::{Rule, ShareTree};
 
 /// A task that runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -187,26 +189,6 @@ impl<const L: usize> Engine<L> {
         true
     }
 
-    /// How many tasks run.
-    pub fn running(&self) -> usize {
-        self.tasks.len()
-    }
-
-    /// What a seat, a role or everything holds.
-    pub fn held(&self, node: NodeId) -> &[u64; L] {
-        self.tree.held(node)
-    }
-
-    /// What all agents have, and what of it can be given.
-    pub fn amounts(&self) -> (&[u64; L], &[u64; L]) {
-        (&self.total, &self.free)
-    }
-
-    /// The order, for explanations and checks.
-    pub fn tree(&self) -> &ShareTree<L> {
-        &self.tree
-    }
-
     /// An agent on which a task of the seat fits.
     fn room_for(&mut self, seat: u32) -> Option<u32> {
         let class = self.classes.get(self.seats.at(seat).class);
@@ -261,19 +243,5 @@ impl<const L: usize> Engine<L> {
             self.tree.set_capacity(self.total);
             self.saturate();
         }
-    }
-
-    /// The memory it uses, in bytes: for agents, for frameworks and roles, and for tasks.
-    pub fn bytes(&self) -> (usize, usize, usize) {
-        let ledgers = self.ledgers.capacity() * size_of::<agents::Ledger<L>>();
-        let refusals: usize = self.refusals.iter().map(Refusals::bytes).sum();
-        let seats = self.seats.bytes()
-            + self.seat_of.capacity() * size_of::<u32>()
-            + self.refusals.capacity() * size_of::<Refusals>();
-        (
-            self.agents.bytes() + ledgers + self.capacity.bytes(),
-            seats + refusals + self.tree.bytes() + self.classes.bytes(),
-            self.tasks.bytes(),
-        )
     }
 }

@@ -155,7 +155,9 @@ impl Allocator for IncrementalDrf {
         let Some(member) = self.members.remove(id) else {
             return;
         };
-        for agent in self.agents.numbers() {
+        let mut held: Vec<u32> = member.held_agents().collect();
+        self.agents.sort(&mut held);
+        for agent in held {
             self.quota.forget_holder(self.agents.get(agent), id);
             self.agents.change(agent, |agent| agent.give_back_all(id));
         }

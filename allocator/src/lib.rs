@@ -34,6 +34,7 @@
 //! | what must always hold? | `invariants.rs` |
 //! | who is next, without sorting? | `order.rs`, then `order/share_tree.rs` |
 //! | tasks of known size on many agents, fast | `engine.rs` |
+//! | the engine with many threads around it | `shard.rs` |
 //! | claims from many threads at once | `shared.rs` |
 //! | whose tasks go for a guarantee? | `revocation.rs` |
 //! | shares with a memory, limits that fit | `history.rs` |
@@ -76,11 +77,13 @@ pub mod minimum;
 pub mod order;
 pub mod quota;
 pub mod revocation;
+pub mod shard;
 pub mod share;
 pub mod shared;
 #[cfg(feature = "solve")]
 pub mod solve;
 pub mod sorter;
+mod sparing;
 
 pub use allocator::{
     AgentView, Allocation, Allocator, Counters, FrameworkTerms, FrameworkView, NotHeld, RoleView,

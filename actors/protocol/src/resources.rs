@@ -135,6 +135,10 @@ impl Resources {
         if resource.value.is_empty() {
             return;
         }
+        // Most often they come in their order.
+        if (self.0.last()).is_none_or(|last| last.cmp_entry(&resource).is_lt()) {
+            return self.0.push(resource);
+        }
         match self.position(&resource) {
             Ok(at) if !resource.is_whole() => self.0[at].value.add(&resource.value),
             Ok(at) | Err(at) => self.0.insert(at, resource),

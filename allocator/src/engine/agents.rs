@@ -9,6 +9,7 @@
 //! nothing of that resource is free until enough of them have ended.
 
 use super::{Engine, Refused, slots::Slot};
+use crate::sparing;
 
 /// An agent's standing. What it has is beside it, so that searches read little.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,7 +77,7 @@ impl<const L: usize> Engine<L> {
             pending: false,
         });
         if slot.index() >= self.ledgers.len() {
-            self.ledgers.resize(slot.index() + 1, Ledger::NONE);
+            sparing::resize(&mut self.ledgers, slot.index() + 1, Ledger::NONE);
             self.capacity.grow(number(slot));
         }
         self.ledgers[slot.index()] = Ledger {

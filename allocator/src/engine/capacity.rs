@@ -13,6 +13,7 @@
 //! room soon. It does not own exact amounts: [`Capacity::find`] asks about each candidate.
 
 use super::packing::{Packing, Word};
+use crate::sparing;
 
 /// Agents in a block, and blocks in a region.
 const BLOCK: usize = 64;
@@ -61,10 +62,10 @@ impl Capacity {
     pub(super) fn grow(&mut self, agent: u32) {
         let agent = agent as usize;
         if agent >= self.words.len() {
-            self.words.resize(agent + 1, Word::default());
-            self.blocks.resize(agent / BLOCK + 1, Word::default());
+            sparing::resize(&mut self.words, agent + 1, Word::default());
+            sparing::resize(&mut self.blocks, agent / BLOCK + 1, Word::default());
             let regions = agent / (BLOCK * BLOCK) + 1;
-            self.regions.resize(regions, Word::default());
+            sparing::resize(&mut self.regions, regions, Word::default());
         }
     }
 

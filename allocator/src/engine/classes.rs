@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::packing::{Packing, Word};
-use crate::order::{ABSENT, Key, Tournament};
+use crate::sparing;
 
 /// No class, no agent.
 pub(super) const NONE: u32 = u32::MAX;
@@ -40,13 +40,13 @@ impl List {
     fn set(&mut self, class: u32, need: Word, is_in: bool) {
         let at = class as usize;
         if at >= self.places.len() {
-            self.places.resize(at + 1, NONE);
+            sparing::resize(&mut self.places, at + 1, NONE);
         }
         match (self.places[at], is_in) {
             (NONE, true) => {
                 self.places[at] = u32::try_from(self.classes.len()).expect("no more than classes");
-                self.classes.push(class);
-                self.needs.push(need);
+                sparing::push(&mut self.classes, class);
+                sparing::push(&mut self.needs, need);
             }
             (NONE, false) | (_, true) => {}
             (place, false) => {
@@ -83,9 +83,9 @@ pub(super) struct Classes<const L: usize> {
     parked: List,
     /// Classes with seats that want tasks and are not parked.
     live: List,
-    /// Per resource, the least that a task of a wanting class takes of it, if it takes any; empty where
-    /// nobody asks.
-    least: [Tournament; L],
+    /// Per resource, how much a task of a wanting class takes of it, if it takes any, and how many classes take
+    /// as much; empty where nobody asks.
+    taken: [BTreeMap<u64, u32>; L],
     keeps_least: bool,
 }
 
@@ -99,7 +99,7 @@ impl<const L: usize> Classes<L> {
             by_demand: BTreeMap::new(),
             parked: List::default(),
             live: List::default(),
-            least: std::array::from_fn(|_| Tournament::new()),
+            taken: std::array::from_fn(|_| BTreeMap::new()),
         }
     }
 
@@ -132,7 +132,7 @@ impl<const L: usize> Classes<L> {
                 class
             }
             None => {
-                self.all.push(new);
+                sparing::push(&mut self.all, new);
                 u32::try_from(self.all.len() - 1).expect("fewer than 2^32 classes")
             }
         };
@@ -173,13 +173,14 @@ impl<const L: usize> Classes<L> {
         let before = entry.wanting;
         entry.wanting = if more { before + 1 } else { before - 1 };
         if self.keeps_least && (before == 0 || entry.wanting == 0) {
-            for j in 0..L {
-                let key = match entry.demand[j] {
-                    0 => Key::NONE,
-                    amount if more => Key::of(amount.min(ABSENT - 1)),
-                    _ => Key::NONE,
-                };
-                self.least[j].set(class, key);
+            for (taken, amount) in self.taken.iter_mut().zip(entry.demand) {
+                if amount > 0 {
+                    let count = taken.entry(amount).or_insert(0);
+                    *count = if more { *count + 1 } else { *count - 1 };
+                    if *count == 0 {
+                        taken.remove(&amount);
+                    }
+                }
             }
         }
         self.list(class);
@@ -187,8 +188,8 @@ impl<const L: usize> Classes<L> {
 
     /// The least that somebody who wants tasks takes of a resource with each; none if nobody uses it.
     pub(super) fn least(&self, resource: usize) -> Option<u64> {
-        let top = self.least[resource].top()?;
-        Some(self.all[top as usize].demand[resource])
+        let (least, _) = self.taken[resource].first_key_value()?;
+        Some(*least)
     }
 
     /// One member more waits for room, or one less.
@@ -222,12 +223,12 @@ impl<const L: usize> Classes<L> {
     /// The memory it uses, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let members: usize = self.all.iter().map(|class| class.members.capacity()).sum();
-        let least: usize = self.least.iter().map(Tournament::bytes).sum();
+        let taken: usize = self.taken.iter().map(BTreeMap::len).sum();
         self.all.capacity() * size_of::<Class<L>>()
             + self.by_demand.len() * (size_of::<[u64; L]>() + 8)
             + members * size_of::<u32>()
             + self.parked.bytes()
             + self.live.bytes()
-            + least
+            + taken * (size_of::<(u64, u32)>() + 8)
     }
 }

@@ -7,7 +7,7 @@ use super::{
     refusals::{Expiry, Refusals},
     slots::Slot,
 };
-use crate::{order::NodeId, share::Weight};
+use crate::{order::NodeId, share::Weight, sparing};
 
 /// A framework in a role. What it refuses is beside it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +44,7 @@ impl<const L: usize> Engine<L> {
         });
         self.note(node, index(slot));
         if slot.index() >= self.refusals.len() {
-            self.refusals.resize(slot.index() + 1, Refusals::default());
+            sparing::resize(&mut self.refusals, slot.index() + 1, Refusals::default());
         }
         self.enter(slot, &demand);
         slot
@@ -165,7 +165,7 @@ impl<const L: usize> Engine<L> {
 
     fn note(&mut self, node: NodeId, seat: u32) {
         if node.index() >= self.seat_of.len() {
-            self.seat_of.resize(node.index() + 1, NONE);
+            sparing::resize(&mut self.seat_of, node.index() + 1, NONE);
         }
         self.seat_of[node.index()] = seat;
     }
@@ -173,7 +173,7 @@ impl<const L: usize> Engine<L> {
     fn enter(&mut self, slot: Slot<Seat>, demand: &[u64; L]) {
         let class = self.classes.enter(demand, self.capacity.packing());
         let members = &mut self.classes.get_mut(class).members;
-        members.push(index(slot));
+        sparing::push(members, index(slot));
         let at = u32::try_from(members.len() - 1).expect("no more than seats");
         let seat = self.seats.at_mut(index(slot));
         (seat.class, seat.member_at) = (class, at);

@@ -3,6 +3,8 @@
 
 use std::{fmt, marker::PhantomData};
 
+use crate::sparing;
+
 /// Names a value that the engine keeps; of no use after the value was removed.
 pub struct Slot<T> {
     index: u32,
@@ -63,7 +65,7 @@ impl<T: Default> Slots<T> {
         let index = match self.vacant.pop() {
             Some(index) => index,
             None => {
-                self.entries.push((0, T::default()));
+                sparing::push(&mut self.entries, (0, T::default()));
                 u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 values")
             }
         };
@@ -80,7 +82,7 @@ impl<T: Default> Slots<T> {
             return None;
         }
         entry.0 = entry.0.wrapping_add(1);
-        self.vacant.push(slot.index);
+        sparing::push(&mut self.vacant, slot.index);
         Some(std::mem::take(&mut entry.1))
     }
 
@@ -115,6 +117,13 @@ impl<T: Default> Slots<T> {
             generation,
             of,
         }
+    }
+
+    /// The handles in use, by number.
+    pub(super) fn handles(&self) -> impl Iterator<Item = Slot<T>> + '_ {
+        let numbers = (0..).zip(&self.entries);
+        let used = numbers.filter(|(_, (generation, _))| generation % 2 == 1);
+        used.map(|(index, _)| self.handle(index))
     }
 
     /// How many are in use.

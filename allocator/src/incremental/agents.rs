@@ -39,8 +39,6 @@ pub(super) struct Agent {
     available: Resources,
     /// Whether more is held than there is.
     short: bool,
-    /// Its place in the list of agents with something to offer.
-    pub(super) open_at: Option<u32>,
     /// The run that is to look at it, by number; zero for none yet.
     pub(super) due_in: u64,
 }
@@ -64,7 +62,6 @@ impl Agent {
             amounts,
             used: Vec::new(),
             short: false,
-            open_at: None,
             due_in: 0,
         };
         for (framework, resources) in used {
@@ -84,6 +81,12 @@ impl Agent {
 
     pub(super) fn used(&self) -> &[Holding] {
         &self.used
+    }
+
+    /// Whether a framework holds anything.
+    pub(super) fn is_held_by(&self, framework: &FrameworkId) -> bool {
+        let mut used = self.used.iter();
+        used.any(|held| held.framework == *framework)
     }
 
     /// What a framework holds, as allocated to roles; nothing if it holds nothing.
@@ -232,9 +235,12 @@ impl Agent {
             self.short = false;
             return;
         }
-        let held: Resources = self.used.iter().map(|held| &held.resources).sum();
+        let held = match &self.used[..] {
+            [one] => Cow::Borrowed(&one.resources),
+            all => Cow::Owned(all.iter().map(|held| &held.resources).sum()),
+        };
         self.short = !self.total.contains(&held);
-        self.available = &self.total - &held;
+        self.available = &self.total - &*held;
     }
 
     pub(super) fn view(&self) -> AgentView {

@@ -16,11 +16,19 @@ pub(super) struct Agents {
     all: Vec<Option<Agent>>,
     vacant: Vec<u32>,
     numbers: BTreeMap<AgentId, u32>,
+    /// By number, the place among all by id, unless agents have come or gone since.
+    ranks: Vec<u32>,
+    unranked: bool,
     /// Those with something to offer, in no telling order.
     open: Vec<u32>,
+    /// By number, the place among those; [`CLOSED`] for others.
+    open_at: Vec<u32>,
     /// While some role has a quota.
     meter: Option<Meter>,
 }
+
+/// No place in the list of agents with something to offer.
+const CLOSED: u32 = u32::MAX;
 
 /// What all active agents have free, as far as quota counts it.
 #[derive(Clone, Debug)]
@@ -48,7 +56,10 @@ impl Agents {
             all: Vec::new(),
             vacant: Vec::new(),
             numbers: BTreeMap::new(),
+            ranks: Vec::new(),
+            unranked: true,
             open: Vec::new(),
+            open_at: Vec::new(),
             meter: None,
         }
     }
@@ -56,9 +67,11 @@ impl Agents {
     fn add(&mut self, agent: Agent) -> u32 {
         let number = self.vacant.pop().unwrap_or_else(|| {
             self.all.push(None);
+            self.open_at.push(CLOSED);
             u32::try_from(self.all.len() - 1).expect("fewer than 2^32 agents")
         });
         self.numbers.insert(agent.id.clone(), number);
+        self.unranked = true;
         if let Some(meter) = &mut self.meter {
             let more = meter.read(&agent);
             meter.turn(&Amounts::default(), &more);
@@ -72,12 +85,28 @@ impl Agents {
         self.change(number, |agent| agent.active = false);
         let agent = self.all[number as usize].take()?;
         self.numbers.remove(&agent.id);
+        self.unranked = true;
         self.vacant.push(number);
         Some(agent)
     }
 
     pub(super) fn number(&self, id: &AgentId) -> Option<u32> {
         self.numbers.get(id).copied()
+    }
+
+    /// Sorts numbers by id.
+    pub(super) fn sort(&mut self, numbers: &mut [u32]) {
+        // Few are compared by their texts, many by where they are among all.
+        if numbers.len() * 8 < self.numbers.len() {
+            return numbers.sort_by(|&a, &b| self.get(a).id.cmp(&self.get(b).id));
+        }
+        if std::mem::take(&mut self.unranked) {
+            self.ranks.resize(self.all.len(), 0);
+            for (rank, &number) in (0..).zip(self.numbers.values()) {
+                self.ranks[number as usize] = rank;
+            }
+        }
+        numbers.sort_unstable_by_key(|&number| self.ranks[number as usize]);
     }
 
     /// All numbers in use, by id.
@@ -88,6 +117,11 @@ impl Agents {
     /// The agents with something to offer, in no telling order.
     pub(super) fn open(&self) -> &[u32] {
         &self.open
+    }
+
+    /// Whether an agent has something to offer.
+    pub(super) fn is_open(&self, number: u32) -> bool {
+        self.open_at[number as usize] != CLOSED
     }
 
     /// The agent of a number, if it is in use.
@@ -114,19 +148,20 @@ impl Agents {
             let after = meter.read(agent);
             meter.turn(&before, &after);
         }
-        match (agent.open_at, agent.is_open()) {
-            (None, true) => {
-                agent.open_at = u32::try_from(self.open.len()).ok();
+        match (self.open_at[number as usize], agent.is_open()) {
+            (CLOSED, true) => {
+                let at = u32::try_from(self.open.len()).expect("no more than agents");
+                self.open_at[number as usize] = at;
                 self.open.push(number);
             }
-            (Some(at), false) => {
-                agent.open_at = None;
+            (CLOSED, false) | (_, true) => {}
+            (at, false) => {
+                self.open_at[number as usize] = CLOSED;
                 self.open.swap_remove(at as usize);
                 if let Some(&moved) = self.open.get(at as usize) {
-                    self.get_mut(moved).open_at = Some(at);
+                    self.open_at[moved as usize] = at;
                 }
             }
-            _ => {}
         }
         answer
     }
@@ -177,11 +212,15 @@ impl IncrementalDrf {
         }
         self.resized = true;
         self.quota.resize(&Resources::new(), &total);
-        self.agents.add(Agent::new(id, info, total, amounts, used));
+        let agent = Agent::new(id, info, total, amounts, used);
+        let number = self.agents.add(agent);
         for (framework, resources) in used {
             self.quota.hold(resources);
             match self.members.number(framework) {
-                Some(framework) => self.book(framework, resources),
+                Some(framework) => {
+                    self.members.get_mut(framework).holds_of(number);
+                    self.book(framework, resources);
+                }
                 None => _ = self.strangers.insert(framework.clone()),
             }
         }
@@ -211,6 +250,7 @@ impl IncrementalDrf {
         for held in agent.used() {
             self.quota.release_of(held.role.as_ref(), &held.resources);
             if let Some(framework) = self.members.number(&held.framework) {
+                self.members.get_mut(framework).holds_nothing_of(number);
                 self.release(framework, &held.allocated());
             }
         }

@@ -10,6 +10,7 @@ use tepui_protocol::{AgentId, FrameworkId, Resources, Role, Timestamp};
 use super::{IncrementalDrf, agents::by_account};
 use crate::{
     allocator::FrameworkTerms,
+    engine::Refusals as AgentSet,
     hierarchical::Framework,
     incremental::names::{Amounts, LANES},
 };
@@ -20,9 +21,28 @@ pub(super) struct Member {
     pub(super) id: FrameworkId,
     pub(super) state: Framework,
     pub(super) seats: BTreeMap<Role, u32>,
+    /// The agents of which it holds something.
+    agents: AgentSet,
 }
 
 impl Member {
+    /// It holds something of an agent.
+    pub(super) fn holds_of(&mut self, agent: u32) {
+        if !self.agents.contains(agent) {
+            self.agents.insert(agent);
+        }
+    }
+
+    /// It holds nothing of an agent any more.
+    pub(super) fn holds_nothing_of(&mut self, agent: u32) {
+        self.agents.remove(agent);
+    }
+
+    /// The agents of which it holds something, by number.
+    pub(super) fn held_agents(&self) -> impl Iterator<Item = u32> + '_ {
+        self.agents.iter()
+    }
+
     /// Replaces its terms; answers with its seats in roles that it left.
     pub(super) fn renew(&mut self, terms: FrameworkTerms, suppressed: &BTreeSet<Role>) -> Vec<u32> {
         let active = self.state.active;
@@ -68,6 +88,7 @@ impl Members {
             id: id.clone(),
             state: Framework::new(terms, suppressed),
             seats: BTreeMap::new(),
+            agents: AgentSet::default(),
         });
         number
     }
@@ -115,6 +136,7 @@ impl IncrementalDrf {
             }
             let held = self.agents.get(agent).held_by(&id);
             if !held.is_empty() {
+                self.members.get_mut(framework).holds_of(agent);
                 self.book(framework, &held);
             }
         }
@@ -204,6 +226,9 @@ impl IncrementalDrf {
             .change(agent, |agent| agent.give_back(id, resources))?;
         self.quota.release(resources);
         if let Some(framework) = framework {
+            if !self.agents.get(agent).is_held_by(id) {
+                self.members.get_mut(framework).holds_nothing_of(agent);
+            }
             self.release(framework, resources);
         }
         Ok(())

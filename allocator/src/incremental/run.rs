@@ -44,16 +44,13 @@ impl IncrementalDrf {
     pub(super) fn shuffle(&mut self, candidates: &mut [u32]) {
         match &mut self.shuffle {
             Some(rng) => candidates.shuffle(rng),
-            None => {
-                candidates.sort_by(|&a, &b| self.agents.get(a).id.cmp(&self.agents.get(b).id));
-            }
+            None => self.agents.sort(candidates),
         }
     }
 
     fn is_offerable(&self, number: u32) -> bool {
-        let listed = self.whitelist.as_ref();
-        let agent = self.agents.get(number);
-        agent.is_open() && agent.is_listed(listed)
+        let is_listed = |listed| self.agents.get(number).is_listed(Some(listed));
+        self.agents.is_open(number) && self.whitelist.as_ref().is_none_or(is_listed)
     }
 
     /// Offers what is free on one agent.
@@ -116,15 +113,14 @@ impl IncrementalDrf {
     /// Books an allocation.
     fn give(&mut self, number: u32, agent: u32, part: Option<Resources>) -> Allocation {
         let seat = self.roles.get(number);
-        let (framework, role) = (
-            self.members.get(seat.framework).id.clone(),
-            seat.role.clone(),
-        );
+        let (holder, role) = (seat.framework, seat.role.clone());
+        let framework = self.members.get(holder).id.clone();
         let give = |agent: &mut super::agents::Agent| agent.give(&framework, &role, part);
         let resources = self.agents.change(agent, give);
         let amounts = self.names.amounts(&resources);
         self.roles.hold(number, &amounts);
         self.roles.serve(number, self.runs);
+        self.members.get_mut(holder).holds_of(agent);
         Allocation {
             framework,
             role,

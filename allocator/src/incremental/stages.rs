@@ -276,6 +276,7 @@ impl IncrementalDrf {
             self.roles.hold(number, &amounts);
             self.roles.serve(number, self.runs);
             let seat = self.roles.get(number);
+            self.members.get_mut(seat.framework).holds_of(agent);
             allocations.push(Allocation {
                 framework: self.members.get(seat.framework).id.clone(),
                 role: seat.role.clone(),

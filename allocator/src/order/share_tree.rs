@@ -20,7 +20,7 @@ mod node;
 
 use self::node::{Inner, NONE, Node};
 use super::{ABSENT, Key, reciprocal::Reciprocal};
-use crate::share::Weight;
+use crate::{share::Weight, sparing};
 
 /// How inner nodes count what is below them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl<const L: usize> ShareTree<L> {
         let inner = match self.free_inners.pop() {
             Some(inner) => inner,
             None => {
-                self.inners.push(Inner::new());
+                sparing::push(&mut self.inners, Inner::new());
                 number(self.inners.len() - 1)
             }
         };
@@ -115,7 +115,7 @@ impl<const L: usize> ShareTree<L> {
         let node = Node::new(parent, place, weight, label, inner);
         match self.nodes.get_mut(id.index()) {
             Some(slot) => *slot = node,
-            None => self.nodes.push(node),
+            None => sparing::push(&mut self.nodes, node),
         }
         id
     }

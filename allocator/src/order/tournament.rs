@@ -104,11 +104,13 @@ impl Tournament {
 
     /// The indices from the least key up, absent ones left out. O(log n) each.
     pub fn ascending(&self) -> Ascending<'_> {
-        let mut ahead = BinaryHeap::new();
-        if let Some(top) = self.top() {
-            ahead.push(Reverse((self.keys[top as usize], top, 1)));
+        let ahead = BinaryHeap::new();
+        Ascending {
+            tree: self,
+            ahead,
+            last: None,
+            begun: false,
         }
-        Ascending { tree: self, ahead }
     }
 
     /// The memory it uses, in bytes.
@@ -153,15 +155,33 @@ pub struct Ascending<'a> {
     tree: &'a Tournament,
     /// Winners of matches whose players have not been seen, with the place of the match.
     ahead: BinaryHeap<Reverse<(Key, u32, usize)>>,
+    /// The last answer, and the match that it won; most often nobody asks for the next one.
+    last: Option<(u32, usize)>,
+    begun: bool,
 }
 
 impl Iterator for Ascending<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let Reverse((_, at, mut place)) = self.ahead.pop()?;
+        let next = match self.last.take() {
+            None if self.begun => return None,
+            None => (self.tree.top()?, 1),
+            Some((at, place)) => {
+                self.expect_losers(at, place);
+                let Reverse((_, at, place)) = self.ahead.pop()?;
+                (at, place)
+            }
+        };
+        (self.last, self.begun) = (Some(next), true);
+        Some(next.0)
+    }
+}
+
+impl Ascending<'_> {
+    /// Who lost against the winner of a match on the way is next in question.
+    fn expect_losers(&mut self, at: u32, mut place: usize) {
         let tree = self.tree;
-        // Who lost against it on the way is next in question.
         while place < tree.keys.len() && tree.keys.len() > 1 {
             let (a, b) = (2 * place, 2 * place + 1);
             let (won, lost) = if tree.winner(a) == at { (a, b) } else { (b, a) };
@@ -172,7 +192,6 @@ impl Iterator for Ascending<'_> {
             }
             place = won;
         }
-        Some(at)
     }
 }
 

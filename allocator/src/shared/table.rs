@@ -107,14 +107,31 @@ impl<A: Atomic> FreeTable<A> {
     /// [`Conflict`] if it does not fit.
     #[inline]
     pub fn claim(&self, agent: u32, need: Packed<A::Word>) -> Result<(), Conflict> {
+        let claimed = self.claim_seen(agent, self.free(agent), need);
+        claimed.map(|_| ()).map_err(|_| Conflict { agent })
+    }
+
+    /// As [`FreeTable::claim`] by who has `seen` so much free there, now or some time ago; then the word need not
+    /// be read before. Answers with what is left.
+    ///
+    /// # Errors
+    /// What is free, if it does not fit.
+    #[inline]
+    pub fn claim_seen(
+        &self,
+        agent: u32,
+        seen: A::Word,
+        need: Packed<A::Word>,
+    ) -> Result<A::Word, A::Word> {
         let cell = &self.agents[agent as usize];
-        let mut free = cell.load();
+        let mut free = seen;
         loop {
             if !free.fits(need.0) {
-                return Err(Conflict { agent });
+                return Err(free);
             }
-            match cell.swap_if(free, free.without(need.0)) {
-                Ok(()) => return Ok(()),
+            let left = free.without(need.0);
+            match cell.swap_if(free, left) {
+                Ok(()) => return Ok(left),
                 Err(now) => free = now,
             }
         }
@@ -123,10 +140,20 @@ impl<A: Atomic> FreeTable<A> {
     /// Gives back what was claimed.
     #[inline]
     pub fn release(&self, agent: u32, need: Packed<A::Word>) {
+        self.release_seen(agent, self.free(agent), need);
+    }
+
+    /// As [`FreeTable::release`] by who has `seen` so much free there; answers with what is free now.
+    #[inline]
+    pub fn release_seen(&self, agent: u32, seen: A::Word, need: Packed<A::Word>) -> A::Word {
         let cell = &self.agents[agent as usize];
-        let mut free = cell.load();
-        while let Err(now) = cell.swap_if(free, free.with(need.0)) {
-            free = now;
+        let mut free = seen;
+        loop {
+            let more = free.with(need.0);
+            match cell.swap_if(free, more) {
+                Ok(()) => return more,
+                Err(now) => free = now,
+            }
         }
     }
 

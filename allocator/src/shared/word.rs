@@ -27,6 +27,9 @@ pub trait Word: Copy + Eq + std::fmt::Debug + Send + Sync {
     /// Whether every lane is at least that of `need`.
     fn fits(self, need: Self) -> bool;
 
+    /// The larger of each lane, without version.
+    fn larger(self, other: Self) -> Self;
+
     /// What is left when `need`, which fits, is taken; one version on, where there are versions.
     fn without(self, need: Self) -> Self;
 
@@ -56,6 +59,17 @@ macro_rules! word {
             fn fits(self, need: Self) -> bool {
                 const GUARDS: $word = guards($width) as $word;
                 (self | GUARDS).wrapping_sub(need) & GUARDS == GUARDS
+            }
+
+            #[inline]
+            fn larger(self, other: Self) -> Self {
+                const GUARDS: $word = guards($width) as $word;
+                // All bits below the guards.
+                const LANES: $word = GUARDS - (GUARDS >> ($width - 1));
+                let (a, b) = (self & LANES, other & LANES);
+                let at_least = (a | GUARDS).wrapping_sub(b) & GUARDS;
+                let mask = at_least - (at_least >> ($width - 1));
+                a & mask | b & !mask
             }
 
             #[inline]
@@ -141,6 +155,9 @@ mod tests {
                 assert!(left.unpack()[j] << units.shifts[j] <= free[j] - demand[j]);
             }
         }
+        let larger = packed.0.larger(need.0).unpack();
+        let (free, need_of) = (packed.0.unpack(), need.0.unpack());
+        assert_eq!(larger, std::array::from_fn(|j| free[j].max(need_of[j])));
         let exact = units.shifts == [0; 4];
         assert!(!exact || packed.0.fits(need.0) == fits);
     }

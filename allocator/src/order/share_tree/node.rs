@@ -17,6 +17,7 @@ use super::{NodeId, Reciprocal};
 use crate::{
     order::{Key, Tournament},
     share::Weight,
+    sparing,
 };
 
 /// Fraction bits of keys and vectors.
@@ -162,7 +163,7 @@ impl<const L: usize> Inner<L> {
             self.children[place as usize] = child.0;
             return place;
         }
-        self.children.push(child.0);
+        sparing::push(&mut self.children, child.0);
         super::number(self.children.len() - 1)
     }
 
