@@ -42,6 +42,9 @@ const BURSTS: u32 = 5_000;
 /// Events that may wait for the owner, of each producer.
 const CAPACITY: usize = 4096;
 
+/// A task, and whose it is.
+type Running = (Slot<Task>, Slot<Seat>);
+
 /// A task that was placed, and when.
 type Placed = (Slot<Task>, Slot<Seat>, Instant);
 
@@ -63,7 +66,7 @@ struct Load {
     /// None when it is done.
     producer: Option<Producer<Event<4>>>,
     told: mpsc::Receiver<Vec<Placed>>,
-    running: VecDeque<(Slot<Task>, Slot<Seat>)>,
+    running: VecDeque<Running>,
     /// By number of the seat: when what is not yet placed was wanted.
     wanted: Vec<VecDeque<Instant>>,
     took_ms: Vec<f64>,
@@ -110,7 +113,7 @@ impl Load {
 }
 
 /// An engine at the load, whose frameworks want no more than they have; and the tasks.
-fn loaded(workload: &Workload) -> (Engine<4>, Vec<(Slot<Task>, Slot<Seat>)>) {
+fn loaded(workload: &Workload) -> (Engine<4>, Vec<Running>) {
     let mut engine = Engine::new(Rule::Sum);
     let roles = roles(&mut engine, Shape::Flat);
     for _ in 0..workload.agents {
