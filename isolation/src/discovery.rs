@@ -60,7 +60,7 @@ pub fn merge(probed: &Resources, given: &Resources) -> Discovered {
     let explicit: BTreeSet<String> = given.names().map(str::to_owned).collect();
     let rest = probed
         .iter()
-        .filter(|resource| !explicit.contains(&resource.name))
+        .filter(|resource| !explicit.contains(&*resource.name))
         .cloned();
     let total = rest.chain(given.iter().cloned()).collect();
     Discovered { total, explicit }

@@ -7,7 +7,7 @@
 //! | part | file |
 //! |---|---|
 //! | [`Resources`]: arithmetic and sums | here |
-//! | [`Resource`]: one entry, its identity | `resource.rs` |
+//! | [`Resource`]: one entry, its identity; its [`Name`] | `resource.rs`, `name.rs` |
 //! | [`Scalar`], [`Ranges`]: kinds of amounts | `scalar.rs`, `ranges.rs` |
 //! | [`Quantities`]: amounts without identity | `quantities.rs` |
 //! | [`Limits`]: bounds of amounts, where zero is one too | `limits.rs` |
@@ -30,6 +30,7 @@
 mod find;
 mod json;
 pub mod limits;
+mod name;
 pub mod quantities;
 mod ranges;
 mod resource;
@@ -53,6 +54,7 @@ use serde::{Deserialize, Serialize};
 
 pub use json::JsonError;
 pub use limits::Limits;
+pub use name::Name;
 pub use quantities::Quantities;
 pub use ranges::Ranges;
 pub use resource::{DiskInfo, DiskSource, Reservation, ReservationKind, Resource, Value};

@@ -88,7 +88,7 @@ fn any_resource() -> impl Strategy<Value = Resource> {
     )
         .prop_map(
             |(name, value, reservations, revocable, shared, disk, allocation)| Resource {
-                name,
+                name: Name::from(name),
                 value,
                 reservations,
                 revocable,

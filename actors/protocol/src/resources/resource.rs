@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ranges, Scalar};
+use super::{Name, Ranges, Scalar};
 use crate::role::Role;
 
 /// How much there is of a resource.
@@ -168,7 +168,7 @@ pub struct DiskInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// What it is: `cpus`, `mem` and `disk` (MiB), `gpus`, `ports`, or a name of the operator's.
-    pub name: String,
+    pub name: Name,
     /// How much.
     pub value: Value,
     /// The stack of claims on it, the first made by the widest role; empty when unreserved.
@@ -190,7 +190,7 @@ pub struct Resource {
 
 impl Resource {
     /// A plain resource: unreserved, unallocated, neither revocable nor shared.
-    pub fn new(name: impl Into<String>, value: Value) -> Self {
+    pub fn new(name: impl Into<Name>, value: Value) -> Self {
         Self {
             name: name.into(),
             value,
@@ -203,17 +203,17 @@ impl Resource {
     }
 
     /// A plain scalar.
-    pub fn scalar(name: impl Into<String>, amount: Scalar) -> Self {
+    pub fn scalar(name: impl Into<Name>, amount: Scalar) -> Self {
         Self::new(name, Value::Scalar(amount))
     }
 
     /// A plain set of numbers.
-    pub fn ranges(name: impl Into<String>, ranges: Ranges) -> Self {
+    pub fn ranges(name: impl Into<Name>, ranges: Ranges) -> Self {
         Self::new(name, Value::Ranges(ranges))
     }
 
     /// A plain set of names.
-    pub fn set(name: impl Into<String>, items: BTreeSet<String>) -> Self {
+    pub fn set(name: impl Into<Name>, items: BTreeSet<String>) -> Self {
         Self::new(name, Value::Set(items))
     }
 

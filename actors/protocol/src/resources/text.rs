@@ -52,7 +52,7 @@ pub(super) fn parse_amounts<C: FromIterator<(String, Scalar)>>(
         let entry = item(cursor)?;
         let plain = entry == Resource::new(entry.name.clone(), entry.value.clone());
         match entry.value {
-            Value::Scalar(amount) if plain => Ok((entry.name, amount)),
+            Value::Scalar(amount) if plain => Ok((entry.name.into(), amount)),
             _ => Err(wrong(
                 "must be a plain number",
                 "write e.g. cpus:4;mem:4096",

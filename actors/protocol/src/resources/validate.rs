@@ -36,7 +36,7 @@ impl Resource {
             .and_then(|()| check_disk(self))
             .and_then(|()| check_reservations(self))
             .map_err(|problem| InvalidResource {
-                name: self.name.clone(),
+                name: self.name.to_string(),
                 problem,
             })
     }

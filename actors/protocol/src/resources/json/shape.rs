@@ -203,7 +203,7 @@ impl From<&Resource> for Entry {
             }
         };
         Self {
-            name: resource.name.clone(),
+            name: resource.name.to_string(),
             kind,
             scalar,
             ranges,
@@ -241,7 +241,7 @@ impl TryFrom<Entry> for Resource {
                 .collect()
         };
         Ok(Self {
-            name: entry.name,
+            name: entry.name.into(),
             value,
             reservations,
             revocable: entry.revocable.is_some(),
