@@ -1,5 +1,7 @@
 //! Several schedulers on one table, on real threads: nothing is given twice, and all comes back.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::{
     cell::Cell,
     sync::{

@@ -34,7 +34,7 @@ impl IncrementalDrf {
         if self.quota.is_set() {
             return self.run_with_quota(candidates);
         }
-        let mut allocations = Vec::new();
+        let mut allocations = Vec::with_capacity(candidates.len());
         for agent in candidates {
             self.share_out(agent, &mut allocations);
         }

@@ -103,6 +103,9 @@ mod tests {
                 assert_eq!(String::from(back), text);
             }
         }
-        assert!(matches!(Name::from("gpus".to_owned()), Name(Cow::Borrowed(_))));
+        assert!(matches!(
+            Name::from("gpus".to_owned()),
+            Name(Cow::Borrowed(_))
+        ));
     }
 }
