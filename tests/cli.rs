@@ -77,6 +77,10 @@ fn bad_input_is_refused_in_one_line_with_code_2() {
             &["cpus", "write e.g. cpus:4"],
         ),
         (
+            &["run", "--constraint", "=r1", "--", "true"],
+            &["--constraint \"=r1\"", "write rack=r1"],
+        ),
+        (
             &["agent", "--attributes", "rack", "--work-dir", "/tmp"],
             &["\"rack\"", "key:value"],
         ),
@@ -442,6 +446,56 @@ fn a_framework_is_told_why_it_has_what_it_has() {
     );
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
     child.wait().expect("our child");
+}
+
+#[test]
+fn a_job_runs_only_on_agents_that_meet_its_constraints() {
+    let dir: TempDir = tempfile::tempdir().expect("a directory");
+    let running = master(&dir.path().join("master"));
+    let agent = |rack: &str| {
+        let (work_dir, attributes) = (dir.path().join(rack), format!("rack:{rack}"));
+        let work_dir = work_dir.to_str().expect("a plain path").to_owned();
+        Node::start(tepui(&[
+            "agent",
+            "--port",
+            "0",
+            "--master",
+            &running.address,
+            "--resources",
+            "cpus:2;mem:512",
+            "--attributes",
+            &attributes,
+            "--work-dir",
+            &work_dir,
+        ]))
+    };
+    let _agents = ["r1", "r2", "r3"].map(agent);
+    let ran = output(&[
+        "run",
+        "--master",
+        &running.address,
+        "--instances",
+        "4",
+        "--cpus",
+        "1",
+        "--constraint",
+        "rack=r2,!ssd",
+        "--constraint",
+        "rack=r1,ssd",
+        "--",
+        "true",
+    ]);
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let agents = json(&["agents", "--json", "--master", &running.address]);
+    let mut agents = agents.as_array().expect("a list").iter();
+    let there = agents.find(|agent| agent["info"]["attributes"]["rack"] == "r2");
+    let there = &there.expect("it registered")["info"]["id"];
+    let tasks = json(&["tasks", "--json", "--master", &running.address]);
+    let tasks = tasks.as_array().expect("a list");
+    assert_eq!(tasks.len(), 4);
+    for task in tasks {
+        assert_eq!(&task["task"]["info"]["agent_id"], there, "{task}");
+    }
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::{
 };
 
 use tepui_protocol::{
-    AgentId, AgentInfo, Capability, Explanation, FrameworkId, FrameworkInfo, Quantities, Quota,
-    Resources, Role, Timestamp,
+    AgentId, AgentInfo, Capability, Constraints, Explanation, FrameworkId, FrameworkInfo,
+    Quantities, Quota, Resources, Role, Timestamp,
 };
 
 use crate::{
@@ -32,6 +32,8 @@ pub struct FrameworkTerms {
     pub capabilities: BTreeSet<Capability>,
     /// The least worth offering, for roles where it is not the cluster's default.
     pub min_allocatable: BTreeMap<Role, Minimum>,
+    /// Which agents it takes, by role; all of them in roles that are not named.
+    pub constraints: BTreeMap<Role, Constraints>,
 }
 
 impl From<&FrameworkInfo> for FrameworkTerms {
@@ -40,6 +42,7 @@ impl From<&FrameworkInfo> for FrameworkTerms {
             roles: info.roles.clone(),
             capabilities: info.capabilities.clone(),
             min_allocatable: BTreeMap::new(),
+            constraints: info.constraints.clone(),
         }
     }
 }

@@ -58,6 +58,14 @@ fn each_reason_is_told() {
 }
 
 #[test]
+fn constraints_are_a_reason() {
+    explains(
+        "framework f1 role1@rack=r1; agent agent1 2/1024                => 0/1: Constrained 1
+         attributes agent1 rack=r1                                      => 0/1: NothingFree 1",
+    );
+}
+
+#[test]
 fn the_last_run_that_served_it_is_known() {
     let mut cluster = Cluster::new(Options::default());
     cluster.play("framework f1 role1; agent agent1 2/1024; tick");

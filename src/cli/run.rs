@@ -18,7 +18,7 @@ use clap::Args;
 use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, PodScheduler, Policy};
 use tepui_framework::{End, Handle, Options, run_with, start_node};
 use tepui_protocol::{
-    Capability, FrameworkInfo, GroupPolicy, Resource, Resources, Role, Scalar, messages::operator,
+    Capability, Constraints, FrameworkInfo, GroupPolicy, Resource, Resources, Role, Scalar, messages::operator,
 };
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::{MemoryStore, RedbStore, StateStore};
@@ -45,6 +45,7 @@ Examples:
   tepui run --cpus 0.5 --mem 64 --instances 10 -- 'sleep 1; echo $TEPUI_INDEX'
   tepui run --role analytics --job wordcount.toml
   tepui run --pod web.toml            its groups together on one agent, all or none: docs/pods.md
+  tepui run --constraint rack=r1,ssd --constraint hostname=node7 -- ./train
   tepui run --health-http 8080/health --restarts 5 -- ./server --port 8080
   tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
 
@@ -110,6 +111,10 @@ pub(crate) struct Arguments {
     /// The role on whose account it runs
     #[arg(long, default_value = "*")]
     role: Role,
+    /// Only agents that meet all of `rack=r1`, `rack!=r1`, `rack`, `!rack` (with commas between them); hostname is an attribute, too.
+    /// Repeated: that meet any of these
+    #[arg(long = "constraint", value_name = "CONDITIONS")]
+    constraints: Vec<String>,
     /// Whom the tasks run as on their agents [default: what the agents say]
     #[arg(long, value_name = "USER")]
     user: Option<String>,
@@ -134,6 +139,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         true => GroupPolicy::KeepOthers,
         false => GroupPolicy::EndAll,
     });
+    let constraints = Constraints::parse(arguments.constraints.iter().map(String::as_str));
+    let constraints = constraints.map_err(|problem| bad_input(anyhow!("--{problem}")))?;
     let (store, is_resumed) = arguments.store()?;
     let master = arguments.master.pid.clone();
     let mut signals = Signals::catch()?;
@@ -150,8 +157,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ => Form::Lines,
     };
     let node = start_node(master.node(), arguments.master.security.tls()?).await?;
-    let user = arguments.user.unwrap_or_default();
-    let account = (arguments.role, user);
+    let account = Account {
+        role: arguments.role,
+        user: arguments.user.unwrap_or_default(),
+        constraints,
+    };
     let started = match pod {
         Some(policy) => start_pod(&node, &master, job, account, policy),
         None => start(&node, &master, job, account, store),
@@ -248,6 +258,13 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// On whose account a job runs, and where.
+struct Account {
+    role: Role,
+    user: String,
+    constraints: Constraints,
+}
+
 struct Running {
     handle: Handle,
     news: Receiver,
@@ -257,7 +274,7 @@ fn start(
     node: &Node,
     master: &AnyPid,
     job: Job,
-    account: (Role, String),
+    account: Account,
     store: Box<dyn StateStore>,
 ) -> anyhow::Result<Running> {
     let info = framework(node, &job.name, account);
@@ -270,7 +287,7 @@ fn start_pod(
     node: &Node,
     master: &AnyPid,
     job: Job,
-    account: (Role, String),
+    account: Account,
     policy: GroupPolicy,
 ) -> anyhow::Result<Running> {
     let info = framework(node, &job.name, account);
@@ -279,12 +296,15 @@ fn start_pod(
     watch(node, master, info, scheduler, Box::new(MemoryStore::new()))
 }
 
-fn framework(node: &Node, name: &str, (role, user): (Role, String)) -> FrameworkInfo {
+fn framework(node: &Node, name: &str, account: Account) -> FrameworkInfo {
     let mut info = FrameworkInfo {
         hostname: node.addr().host().to_owned(),
-        user,
-        ..FrameworkInfo::new(name, role)
+        user: account.user,
+        ..FrameworkInfo::new(name, account.role.clone())
     };
+    if !account.constraints.is_empty() {
+        info.constraints.insert(account.role, account.constraints);
+    }
     // Also for jobs that want none: else they would wait forever where all agents have GPUs.
     info.capabilities.insert(Capability::GpuResources);
     info

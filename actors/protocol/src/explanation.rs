@@ -21,6 +21,8 @@ pub enum Reason {
     NothingFree,
     /// It has GPUs, and the framework lacks the capability GPU_RESOURCES.
     ForGpuFrameworks,
+    /// The framework takes no such agents, by its constraints.
+    Constrained,
     /// What is free is reserved for other roles, or of a kind that the framework does not understand.
     NotUsable,
     /// A limit of the role, or of one above it, leaves too little.
@@ -45,6 +47,9 @@ impl fmt::Display for Reason {
             Reason::NothingFree => "all is used or offered",
             Reason::ForGpuFrameworks => {
                 "has GPUs; the framework lacks the capability GPU_RESOURCES"
+            }
+            Reason::Constrained => {
+                "its attributes or its host are not what the framework's constraints ask for"
             }
             Reason::NotUsable => {
                 "what is free is reserved for others, or of a kind it does not understand"

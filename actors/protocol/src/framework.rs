@@ -1,10 +1,13 @@
 //! What a framework says of itself when it subscribes.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::FrameworkId, role::Role};
+use crate::{constraints::Constraints, id::FrameworkId, role::Role};
 
 /// Features that a framework's scheduler understands (Mesos's names and numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +56,9 @@ pub struct FrameworkInfo {
     /// Where its scheduler runs, for people.
     #[serde(default)]
     pub hostname: String,
+    /// Which agents it takes, by role; all of them in roles that are not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub constraints: BTreeMap<Role, Constraints>,
 }
 
 impl FrameworkInfo {
@@ -68,6 +74,7 @@ impl FrameworkInfo {
             checkpoint: true,
             capabilities: BTreeSet::from([Capability::PartitionAware, Capability::MultiRole]),
             hostname: String::new(),
+            constraints: BTreeMap::new(),
         }
     }
 

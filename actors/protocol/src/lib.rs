@@ -6,6 +6,7 @@
 //! then [`task`], then `messages`.
 
 pub mod agent;
+pub mod constraints;
 pub mod explanation;
 pub mod framework;
 pub mod id;
@@ -22,6 +23,7 @@ pub mod time;
 pub mod usage;
 
 pub use agent::AgentInfo;
+pub use constraints::{Constraint, Constraints};
 pub use explanation::Explanation;
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{AgentId, ExecutorId, FrameworkId, MasterId, OfferId, TaskId};

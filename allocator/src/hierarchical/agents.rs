@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tepui_protocol::{AgentInfo, FrameworkId, Resources};
+use tepui_protocol::{AgentInfo, FrameworkId, Resources, Role};
 
+use super::frameworks::Framework;
 use crate::allocator::AgentView;
 
 #[derive(Clone, Debug)]
@@ -57,6 +58,11 @@ impl Agent {
 
     pub(super) fn has_gpus(&self) -> bool {
         !self.total.gpus().is_zero()
+    }
+
+    /// Whether a framework takes it in a role.
+    pub(super) fn is_taken_by(&self, framework: &Framework, role: &Role) -> bool {
+        framework.takes_agent(role, &self.hostname, &self.attributes)
     }
 
     pub(super) fn is_listed(&self, whitelist: Option<&BTreeSet<String>>) -> bool {

@@ -1,6 +1,9 @@
 //! What is known of one framework, and what it may be offered for it.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use tepui_protocol::{Capability, Resource, Resources, Role};
 
@@ -41,6 +44,17 @@ impl Framework {
     /// The least worth offering in `role`.
     pub(crate) fn minimum<'a>(&'a self, role: &Role, default: &'a Minimum) -> &'a Minimum {
         self.terms.min_allocatable.get(role).unwrap_or(default)
+    }
+
+    /// Whether it takes agents like this one in `role`.
+    pub(crate) fn takes_agent(
+        &self,
+        role: &Role,
+        hostname: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> bool {
+        let constraints = self.terms.constraints.get(role);
+        constraints.is_none_or(|constraints| constraints.are_met_by(hostname, attributes))
     }
 
     fn can(&self, capability: Capability) -> bool {

@@ -85,7 +85,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
         count: &Count,
     ) -> Option<Resources> {
         let free = self.agents[agent].available().allocatable_to(role);
-        let usable = self.understood(id, agent, &free)?;
+        let usable = self.understood(id, role, agent, &free)?;
         let portion = Portion {
             tree: &count.tree,
             free: &count.free,

@@ -97,7 +97,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
             return None;
         }
         let takes = |id: &FrameworkId| {
-            let offered = self.understood(id, agent, free)?;
+            let offered = self.understood(id, role, agent, free)?;
             let wanted = self.wants(id, role, agent, &offered);
             wanted.then(|| offered.into_owned())
         };
@@ -109,13 +109,16 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
     pub(super) fn understood<'a>(
         &self,
         id: &FrameworkId,
+        role: &Role,
         agent: &AgentId,
         free: &'a Resources,
     ) -> Option<Cow<'a, Resources>> {
         let framework = self.frameworks.get(id)?;
         let only_for_gpus =
             self.options.gpu_agents == GpuAgents::ForGpuFrameworks && self.agents[agent].has_gpus();
-        (!only_for_gpus || framework.takes_gpu_agents()).then(|| framework.understood(free))
+        let takes = (!only_for_gpus || framework.takes_gpu_agents())
+            && self.agents[agent].is_taken_by(framework, role);
+        takes.then(|| framework.understood(free))
     }
 
     /// Whether a framework is to be offered this: it is worth it, and was not refused.

@@ -12,7 +12,7 @@ use std::{
 use tepui_protocol::{AgentId, AgentInfo, FrameworkId, Resource, Resources, Role};
 
 use super::names::Amounts;
-use crate::allocator::AgentView;
+use crate::{allocator::AgentView, hierarchical::Framework};
 
 /// What a framework holds on one role's account.
 #[derive(Clone, Debug)]
@@ -97,6 +97,11 @@ impl Agent {
 
     pub(super) fn has_gpus(&self) -> bool {
         self.has_gpus
+    }
+
+    /// Whether a framework takes it in a role.
+    pub(super) fn is_taken_by(&self, framework: &Framework, role: &Role) -> bool {
+        framework.takes_agent(role, &self.hostname, &self.attributes)
     }
 
     pub(super) fn is_listed(&self, whitelist: Option<&BTreeSet<String>>) -> bool {

@@ -74,6 +74,9 @@ impl IncrementalDrf {
         if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
             return Reason::ForGpuFrameworks;
         }
+        if !agent.is_taken_by(framework, &seat.role) {
+            return Reason::Constrained;
+        }
         let usable = agent
             .available()
             .filter(|entry| entry.is_allocatable_to(&seat.role) && framework.understands(entry));

@@ -94,6 +94,9 @@ impl IncrementalDrf {
         if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
             return None;
         }
+        if !agent.is_taken_by(framework, &seat.role) {
+            return None;
+        }
         let usable =
             |entry: &Resource| entry.is_allocatable_to(&seat.role) && framework.understands(entry);
         let worth = framework.minimum(&seat.role, &self.options.min_allocatable);

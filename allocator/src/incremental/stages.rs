@@ -114,6 +114,10 @@ impl Counter<'_> {
         if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
             return Answer::Nothing;
         }
+        if !agent.is_taken_by(framework, &seat.role) {
+            // Of this agent: of another one with as much it may take something.
+            return Answer::Refused;
+        }
         let usable = agent
             .available()
             .filter(|entry| entry.is_allocatable_to(&seat.role) && framework.understands(entry));

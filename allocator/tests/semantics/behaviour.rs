@@ -378,3 +378,28 @@ fn a_refusal_of_nothing_blocks_nothing() {
     );
     cluster.play("filters role1 0");
 }
+
+//= mesos, offer constraints
+#[test]
+fn constraints_say_which_agents_a_framework_is_offered() {
+    cluster(
+        "framework f1 role1@rack=r1|hostname=agent3
+         agent agent1 2/1024                              -> none
+         attributes agent1 rack=r1                        -> f1:agent1
+         agent agent2 2/1024; attributes agent2 rack=r2   -> none
+         agent agent3 2/1024                              -> f1:agent3
+         framework f2 role2                               -> f2:agent2",
+    );
+}
+
+/// What one may not have is not taken for what nobody wants.
+#[test]
+fn constraints_hold_beside_guarantees() {
+    cluster(
+        "guarantee role1 2/1024
+         framework f1 role1@rack=r1
+         agent agent1 2/1024 & agent agent2 2/1024        -> none
+         attributes agent2 rack=r1                        -> f1:agent2
+         framework f2 role2                               -> f2:agent1",
+    );
+}

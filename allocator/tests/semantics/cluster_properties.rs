@@ -16,7 +16,7 @@ use tepui_allocator::{
     AgentOrder, Allocation, Allocator, Counters, FrameworkTerms, Options, Weight,
     invariants::{self, State},
 };
-use tepui_protocol::{AgentId, Capability, FrameworkId, Resources, Role, Timestamp};
+use tepui_protocol::{AgentId, Capability, Constraints, FrameworkId, Resources, Role, Timestamp};
 
 use crate::{
     cluster_table::{agent, framework, info, role, roles},
@@ -247,11 +247,16 @@ impl World {
         } else {
             BTreeSet::new()
         };
-        let terms = FrameworkTerms {
+        let mut terms = FrameworkTerms {
             roles: some_roles(in_roles),
             capabilities,
             ..Default::default()
         };
+        if n % 2 == 1 {
+            let choosy = Constraints::parse(["rack!=1"]).unwrap();
+            let in_role = |role: &Role| (role.clone(), choosy.clone());
+            terms.constraints = terms.roles.iter().map(in_role).collect();
+        }
         let id = framework_of(n);
         self.forget_left_roles(&id, &terms.roles);
         self.terms.insert(id.clone(), terms.clone());
@@ -332,6 +337,7 @@ impl World {
         invariants::check_run(&before, &made).unwrap();
         for allocation in &made {
             self.assert_not_refused(allocation);
+            self.assert_takes(allocation);
             self.assert_agent_is_offered(&before, &allocation.agent);
         }
         if matches!(event, Event::Tick) {
@@ -385,6 +391,29 @@ impl World {
         assert!(listed, "unlisted {id} was offered");
     }
 
+    /// Whether a framework's constraints let it have an agent.
+    pub(super) fn may_have(&self, terms: &FrameworkTerms, role: &Role, on: &AgentId) -> bool {
+        let rack = self.attributes.get(on).filter(|rack| **rack > 0);
+        let attributes = rack.map(|rack| ("rack".to_owned(), rack.to_string()));
+        let attributes = attributes.into_iter().collect();
+        let constraints = terms.constraints.get(role);
+        constraints.is_none_or(|constraints| constraints.are_met_by(on.as_str(), &attributes))
+    }
+
+    fn assert_takes(&self, allocation: &Allocation) {
+        let Allocation {
+            framework,
+            role,
+            agent,
+            ..
+        } = allocation;
+        let terms = &self.terms[framework];
+        assert!(
+            self.may_have(terms, role, agent),
+            "against its constraints: {allocation:?}"
+        );
+    }
+
     /// After a tick, whatever is free on an offered agent was refused or is not worth an offer.
     fn assert_nothing_wanted_is_left(&self) {
         let frameworks = self.allocator.frameworks();
@@ -405,7 +434,8 @@ impl World {
                     let free = view.available.allocatable_to(role);
                     let free = if able { free } else { free.non_revocable() };
                     let worth = free.cpus().milli() >= 10 || free.mem().milli() >= 32_000;
-                    let refused = self.is_refused(id, role, &on, &free);
+                    let refused =
+                        self.is_refused(id, role, &on, &free) || !self.may_have(terms, role, &on);
                     assert!(
                         !worth || refused,
                         "{free:?} on {on} was kept from {id} in {role}"

@@ -21,7 +21,7 @@
 //! | `filters role 1`, `share role 0.5` | assert the role's active filters or dominant share |
 //!
 //! After a framework's roles may follow `gpu`, `revocable` (capabilities), `!role` (suppressed),
-//! `role>=cpus:0.1|mem:10` (minimum).
+//! `role>=cpus:0.1|mem:10` (minimum), `role@rack=r1,ssd|hostname=b` (a role with constraints).
 //!
 //! An allocation is `f:a` (all that agent a has), `f:a=1/512,...` (that), with the role after an `@` where
 //! it matters: `f@role:a`. Their order does not matter.
@@ -35,7 +35,9 @@ use tepui_allocator::{
     Allocation, Allocator, FrameworkTerms, Options,
     invariants::{self, State},
 };
-use tepui_protocol::{AgentId, AgentInfo, Capability, FrameworkId, Resources, Role, Timestamp};
+use tepui_protocol::{
+    AgentId, AgentInfo, Capability, Constraints, FrameworkId, Resources, Role, Timestamp,
+};
 
 use crate::{
     amounts::{items, resources},
@@ -210,6 +212,10 @@ impl Cluster {
                 terms
                     .min_allocatable
                     .insert(role(name), minimum.parse().unwrap());
+            } else if let Some((name, groups)) = word.split_once('@') {
+                let groups = Constraints::parse(groups.split('|')).unwrap();
+                terms.constraints.insert(role(name), groups);
+                terms.roles.insert(role(name));
             } else if let Some(name) = word.strip_prefix('!') {
                 suppressed.insert(role(name));
             } else if *word == "gpu" {

@@ -61,7 +61,8 @@ impl World {
                     let able = terms.capabilities.contains(&Capability::GpuResources)
                         || agent.total.gpus().is_zero();
                     let framework = &frameworks[id];
-                    let takes = framework.active
+                    let takes = self.may_have(terms, role, &on)
+                        && framework.active
                         && terms.roles.contains(role)
                         && !framework.suppressed.contains(role);
                     let refused = self.refusals.iter().any(|refusal| {
