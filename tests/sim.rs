@@ -197,6 +197,81 @@ fn runs_are_reported_side_by_side_in_one_file() {
     );
 }
 
+/// The run with these arguments on NASA's trace at one and a half times its load, as JSON.
+fn loaded(more: &[&str]) -> Value {
+    let mut arguments = vec!["sim", "run", "--trace", NASA, "--load", "1.5"];
+    arguments.extend(["--weight", "user-3=10", "--json"]);
+    arguments.extend(more);
+    json(&arguments)
+}
+
+#[test]
+fn policies_with_a_memory_with_revocation_and_with_service_levels() {
+    let shares = |summary: &Value| {
+        summary["fairness"]["mean_key_gap"]
+            .as_f64()
+            .expect("a number")
+    };
+    let drf = loaded(&["--policy", "drf"]);
+    let short = loaded(&["--policy", "history", "--half-life", "1s"]);
+    let long = loaded(&["--policy", "history", "--half-life", "7d"]);
+    for summary in [&drf, &short, &long] {
+        assert_eq!(summary["jobs"]["completed"], 18_239);
+        assert_eq!(summary["revoked"], 0);
+    }
+    assert!(
+        (shares(&short) - shares(&drf)).abs() < 0.05,
+        "{} {}",
+        shares(&short),
+        shares(&drf)
+    );
+    assert_ne!(long["wait_s"], drf["wait_s"]);
+
+    let revoking = loaded(&["--policy", "drf", "--revoke", "--grace", "1m"]);
+    assert_eq!(revoking["jobs"]["completed"], 18_239);
+    assert!(revoking["revoked"].as_u64() > Some(0));
+
+    let level = "user-3=hard,16xcpus:1,20m/1h";
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("levels");
+    fs::write(&file, format!("# one a line\n{level}\n")).expect("writable");
+    let file = file.to_str().expect("text");
+    let kept = |policy: &str, level: &str| {
+        let summary = loaded(&["--policy", policy, "--slo", level]);
+        let level = &summary["slo"][0];
+        assert_eq!(level["role"], "user-3");
+        assert_eq!(level["class"], "hard");
+        (level["held"].as_u64(), level["periods"].as_u64())
+    };
+    let (held, periods) = kept("slo", level);
+    assert!(
+        held == periods && periods > Some(10),
+        "{held:?} of {periods:?}"
+    );
+    assert_eq!(kept("slo", file), (held, periods));
+    let by_chance = kept("easy", level);
+    assert!(
+        by_chance.1 == periods && by_chance.0 < periods,
+        "{by_chance:?}"
+    );
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    let wrong: [(&[&str], &str); 5] = [
+        (&["--policy", "fifo", "--revoke"], "--revoke is for drf"),
+        (&["--policy", "slo"], "no role asks for a service level"),
+        (&["--slo", "user-3=hard"], "three or four parts"),
+        (&["--slo", "nobody=hard,1xcpus:1,1m/1h"], "no job is in it"),
+        (&["--half-life", "0s"], "must be more than nothing"),
+    ];
+    for (arguments, error) in wrong {
+        let mut all = vec!["sim", "run", "--trace", NASA];
+        all.extend(arguments);
+        refused(&all, error);
+    }
+}
+
 #[test]
 fn a_process_decides() {
     let policy = "exec:python3 allocator/sim/examples/policy.py";

@@ -17,6 +17,8 @@ use crate::{
 struct Leaf<const L: usize> {
     id: NodeId,
     demand: Amounts<L>,
+    /// What a task counts in the tree.
+    counts: Amounts<L>,
     wants: Option<u64>,
     tasks: u64,
 }
@@ -28,6 +30,22 @@ pub struct Filling<const L: usize> {
     free: [u64; L],
     leaves: Vec<Leaf<L>>,
     labels: u32,
+    /// The pool, if tasks count as parts of those that fit into it and not by their resources.
+    alone: Option<Alone<L>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Alone<const L: usize> {
+    pool: Amounts<L>,
+    /// As much as all tasks that a leaf could have alone count.
+    unit: u64,
+}
+
+/// How many tasks of `demand` the pool has room for, at least 1 so that shares exist.
+fn tasks_alone<const L: usize>(pool: &Amounts<L>, demand: &Amounts<L>) -> u64 {
+    let counts = (0..L).filter(|&j| demand[j] > 0);
+    let most = counts.map(|j| pool[j] / demand[j]).min();
+    most.unwrap_or(1).max(1)
 }
 
 /// Why a leaf cannot be.
@@ -46,6 +64,32 @@ impl<const L: usize> Filling<L> {
             free: capacity,
             leaves: Vec::new(),
             labels: 0,
+            alone: None,
+        }
+    }
+
+    /// An empty pool whose leaves are served by the part that they have of the tasks they could run alone: task share fairness.
+    /// `demands` are those of the leaves to come; more of them make shares less exact, not wrong.
+    //= tsf-2016, task share fairness
+    pub fn by_tasks(capacity: [u64; L], demands: &[Amounts<L>]) -> Self {
+        // A number that all of theirs divide, so that equal shares are equal.
+        let divisible = demands.iter().try_fold(1_u64, |unit, demand| {
+            let tasks = tasks_alone(&capacity, demand);
+            let unit = (unit / gcd(unit, tasks)).checked_mul(tasks)?;
+            (unit < 1 << 60).then_some(unit)
+        });
+        let unit = divisible.unwrap_or(1 << 59);
+        let mut one = [0; L];
+        if let Some(first) = one.first_mut() {
+            *first = unit;
+        }
+        Self {
+            tree: ShareTree::new(one, Rule::Hierarchical),
+            alone: Some(Alone {
+                pool: capacity,
+                unit,
+            }),
+            ..Self::new(capacity, Rule::Hierarchical)
         }
     }
 
@@ -72,9 +116,20 @@ impl<const L: usize> Filling<L> {
         let label = self.next_label();
         let id = self.tree.add_leaf(parent, weight, label);
         let tasks = 0;
+        let counts = match &self.alone {
+            None => demand,
+            Some(alone) => {
+                let mut counts = [0; L];
+                if let Some(first) = counts.first_mut() {
+                    *first = alone.unit / tasks_alone(&alone.pool, &demand);
+                }
+                counts
+            }
+        };
         self.leaves.push(Leaf {
             id,
             demand,
+            counts,
             wants,
             tasks,
         });
@@ -91,7 +146,7 @@ impl<const L: usize> Filling<L> {
         for (free, each) in self.free.iter_mut().zip(leaf.demand) {
             *free -= each;
         }
-        self.tree.hold(next, &leaf.demand);
+        self.tree.hold(next, &leaf.counts);
         self.settle();
         Some(next)
     }
@@ -106,7 +161,7 @@ impl<const L: usize> Filling<L> {
         for (free, each) in self.free.iter_mut().zip(found.demand) {
             *free += each;
         }
-        self.tree.release(leaf, &found.demand);
+        self.tree.release(leaf, &found.counts);
         self.settle();
         true
     }
@@ -139,9 +194,18 @@ impl<const L: usize> Filling<L> {
                 *taker |= wants && leaf.demand[j] > 0 && leaf.demand[j] <= self.free[j];
             }
         }
-        let saturated = std::array::from_fn(|j| self.free[j] == 0 || !takers[j]);
-        self.tree.set_saturated(saturated);
+        if self.alone.is_none() {
+            let saturated = std::array::from_fn(|j| self.free[j] == 0 || !takers[j]);
+            self.tree.set_saturated(saturated);
+        }
     }
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 #[cfg(test)]
@@ -220,6 +284,24 @@ mod tests {
             tasks(&filling, &vec![n1, n2, n31, n32, n4]),
             [20, 20, 20, 30, 30]
         );
+    }
+
+    /// Alone, the one could have 10 tasks and the other 5: by tasks both get half of theirs, by resources they would not.
+    //= tsf-2016, task share fairness
+    #[test]
+    fn by_tasks_everybody_has_the_same_part_of_what_it_could_have_alone() {
+        let demands = [[1, 0], [1, 2]];
+        let capacity = [10, 10];
+        let mut filling = Filling::by_tasks(capacity, &demands);
+        let leaves: Leaves = demands
+            .iter()
+            .map(|&demand| leaf(&mut filling, NodeId::ROOT, demand))
+            .collect();
+        let picks: Vec<usize> = std::iter::from_fn(|| filling.step())
+            .map(|id| leaves.iter().position(|leaf| *leaf == id).unwrap())
+            .collect();
+        assert_eq!(picks, [0, 1, 0, 0, 1, 0, 0, 1, 0, 0]);
+        assert_eq!(tasks(&filling, &leaves), [7, 3]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! - [`DecayedUsage`]: what a role held, weighed so that what is older by one half-life counts half. As a
 //!   share it lets those go first who have had less lately, not only those who hold less now.
+//! - [`HistoryOrder`]: roles in the order of that share.
 //! - [`Histogram`]: how much a task used at a time, weighed the same way; a [`Rule`] makes a limit of it.
 //!
 //! Arithmetic is in integers, so that equal calls give equal answers on any machine. Times are since any fixed one.
@@ -10,10 +11,12 @@
 
 mod decay;
 mod limit;
+mod order;
 
 pub use self::{
     decay::DecayedUsage,
     limit::{Histogram, Rule},
+    order::HistoryOrder,
 };
 
 use std::time::Duration;

@@ -38,6 +38,7 @@
 //! | claims from many threads at once | `shared.rs` |
 //! | whose tasks go for a guarantee? | `revocation.rs` |
 //! | shares with a memory, limits that fit | `history.rs` |
+//! | what can a bursty role count on? | `slo.rs` |
 //!
 //! # Writing another policy
 //! - Another **order** (first in first out, random, lottery): implement [`Sorter`] for any [`sorter::Client`] and use
@@ -80,6 +81,7 @@ pub mod revocation;
 pub mod shard;
 pub mod share;
 pub mod shared;
+pub mod slo;
 #[cfg(feature = "solve")]
 pub mod solve;
 pub mod sorter;

@@ -42,6 +42,8 @@ pub struct Unit<const L: usize> {
     pub role: usize,
     /// What all of its tasks hold in this pool.
     pub amounts: Amounts<L>,
+    /// What they hold outside of it, which their role loses too.
+    pub elsewhere: Amounts<L>,
     /// Its tasks, at least 1.
     pub tasks: u32,
     /// Larger is more important.
@@ -195,18 +197,20 @@ impl<'a, const L: usize> Taking<'a, L> {
     fn take(&mut self, at: usize) -> bool {
         let unit = &self.pool.units[at];
         if !unit.revocable {
+            let lost: Amounts<L> =
+                std::array::from_fn(|j| unit.amounts[j].saturating_add(unit.elsewhere[j]));
             let allowed = self.pool.lineage(unit.role).all(|role| {
                 let Holder {
                     guarantee, held, ..
                 } = &self.pool.holders[role];
                 let floor = |j: usize| guarantee[j].min(held[j]);
-                (0..L).all(|j| self.left[role][j] >= floor(j).saturating_add(unit.amounts[j]))
+                (0..L).all(|j| self.left[role][j] >= floor(j).saturating_add(lost[j]))
             });
             if !allowed {
                 return false;
             }
             for role in self.pool.lineage(unit.role) {
-                for (left, less) in self.left[role].iter_mut().zip(unit.amounts) {
+                for (left, less) in self.left[role].iter_mut().zip(lost) {
                     *left -= less;
                 }
             }

@@ -9,7 +9,7 @@
 //! | `flat-tasks` | the same | whole tasks of each user |
 //! | `tree-tasks` | `capacity, tree: {name, weight, children or demand, cap}` | `{leaf: tasks}` |
 //! | `tree-churn` | `tree-tasks` and `events: [{ends: leaf}]` | `{"final": {leaf: tasks}}` |
-//! | `servers-divisible` | `servers: [[..]..], users` | weighted global dominant share of each user |
+//! | `servers-divisible` | `servers: [[..]..], users` (with `on: [server..]`) | weighted global dominant share of each user, or task share |
 //! | `dynamic-arrivals` | `demands_per_dominant_share: [[..]..]` | the dominant shares after each arrival |
 //!
 //! Numbers are JSON numbers or texts `"p/q"`, not negative. `weight` is 1 and `cap` without limit unless
@@ -40,6 +40,9 @@ pub enum Policy {
     Drf,
     /// Each node by the sum of what is below it, as Mesos sorts.
     Mesos,
+    /// The part of the tasks that each could run alone, on all servers and without its constraints.
+    //= tsf-2016, task share fairness
+    Tsf,
 }
 
 /// Answers all cases of a document `{"cases": [{"id", "kind", ...}]}`: one object, id to answer. `explain`
@@ -67,7 +70,7 @@ pub fn solve(
             Kind::FlatTasks => flat::tasks(&case, policy, explain)?,
             Kind::TreeTasks => tree::tasks(&case, policy, explain)?,
             Kind::TreeChurn => tree::churn(&case, policy, explain)?,
-            Kind::ServersDivisible => servers::divisible(&case, explain)?,
+            Kind::ServersDivisible => servers::divisible(&case, policy, explain)?,
             Kind::DynamicArrivals => arrivals::shares(&case, explain)?,
         };
         answers.insert(id.to_owned(), answer);

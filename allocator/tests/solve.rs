@@ -118,6 +118,58 @@ fn two_servers_are_shared_as_one() {
     assert_eq!(answer(capped), json!(["1/4", "1/4", "1/4"]));
 }
 
+/// Two servers of four; who may not run everywhere is not served worse for it, nor better.
+//= tsf-2016, task share fairness
+#[test]
+fn task_shares_with_users_bound_to_servers() {
+    let bound = |users: Value| {
+        answer_with(
+            Policy::Tsf,
+            json!({ "kind": "servers-divisible", "servers": [[4], [4]], "users": users }),
+        )
+    };
+    let free = json!({ "demand": [1] });
+    let pinned = json!({ "demand": [1], "on": [0] });
+    assert_eq!(bound(json!([pinned, free])), json!(["1/2", "1/2"]));
+    assert_eq!(
+        bound(json!([pinned, pinned, free])),
+        json!(["1/4", "1/4", "1/2"])
+    );
+    // Alone the one could run 4 tasks and the other 14: dominant shares, 1/14 for a task of either, do not see that.
+    let unlike = json!({
+        "kind": "servers-divisible", "servers": [[2, 12], [12, 2]],
+        "users": [{ "demand": [1, 1] }, { "demand": [1, 0] }],
+    });
+    let by = |policy| answer_with(policy, unlike.clone());
+    assert_eq!(by(Policy::Tsf), json!(["7/9", "7/9"]));
+    assert_eq!(by(Policy::Drf), json!(["2/7", "5/7"]));
+    let problem = solve(
+        &json!({ "cases": [{ "id": "x", "kind": "servers-divisible", "servers": [[4]],
+            "users": [{ "demand": [1], "on": [1] }] }] }),
+        Policy::Tsf,
+        &mut |_| {},
+    );
+    let problem = problem.unwrap_err().to_string();
+    assert!(
+        problem.contains("users[0].on[0]: must be the number of a server"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn whole_tasks_by_task_shares() {
+    let case = json!({ "kind": "flat-tasks", "capacity": [10, 10],
+        "users": [{ "demand": [1, 0] }, { "demand": [1, 2] }] });
+    assert_eq!(answer_with(Policy::Tsf, case), json!([7, 3]));
+    let tree = json!({ "cases": [{ "id": "x", "kind": "tree-tasks", "capacity": [1],
+        "tree": { "name": "r", "children": [{ "name": "a", "demand": [1] }] } }] });
+    let problem = solve(&tree, Policy::Tsf, &mut |_| {}).unwrap_err();
+    assert!(
+        problem.to_string().contains("tsf knows no tree"),
+        "{problem}"
+    );
+}
+
 //= kash-2014 §4
 #[test]
 fn users_arrive_and_nothing_is_taken_back() {

@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   tepui drf solve cases.json
   tepui drf solve --explain --policy mesos cases.json
+  tepui drf solve --policy tsf cases.json
   echo '{\"cases\":[{\"id\":\"paper\",\"kind\":\"flat-tasks\",\"capacity\":[9,18],
     \"users\":[{\"demand\":[1,4]},{\"demand\":[3,1]}]}]}' | tepui drf solve -
 
@@ -35,7 +36,7 @@ enum What {
     /// Answer the cases of a JSON document
     #[command(after_help = EXAMPLES)]
     Solve {
-        /// Who is served next in cases of whole tasks
+        /// Who is served next in cases of whole tasks, and which shares are filled over servers
         #[arg(long, value_enum, default_value_t)]
         policy: Order,
         /// Print each decision on stderr
@@ -56,6 +57,10 @@ enum Order {
     Drf,
     /// Each node by the sum of what is below it, as Mesos sorts
     Mesos,
+    /// DRF; over several servers by global dominant shares
+    Drfh,
+    /// Task share fairness: the part of the tasks that each could run alone
+    Tsf,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -76,7 +81,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
     let policy = match policy {
         Order::Hdrf => Policy::Hdrf,
-        Order::Drf => Policy::Drf,
+        Order::Drf | Order::Drfh => Policy::Drf,
+        Order::Tsf => Policy::Tsf,
         Order::Mesos => Policy::Mesos,
     };
     let mut tell = |line: &str| {

@@ -3,6 +3,7 @@
 //! Free amounts are one word a node; GPUs are also kept device by device, because a task's part of a GPU is of one device and
 //! whole GPUs are idle ones. Where tasks go is decided in `cluster/place.rs`, with the index of `cluster/index.rs`.
 
+mod aside;
 mod fragmentation;
 mod gpus;
 mod index;

@@ -12,7 +12,7 @@
 mod core;
 mod events;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) use self::core::Core;
 use self::events::What;
@@ -72,6 +72,8 @@ pub struct Outcome {
     pub world: World,
     /// Why jobs were rejected, by class; jobs that are unfit as such say so themselves.
     pub never: Vec<Option<String>>,
+    /// Jobs that the policy turned away, and why.
+    pub turned_away: BTreeMap<JobId, String>,
     /// What was measured on the way.
     pub meter: Meter,
     /// Arrivals, starts, ends, failures, repairs and wakings.
@@ -80,6 +82,8 @@ pub struct Outcome {
     pub decisions: u64,
     /// Jobs that failures killed.
     pub killed: u64,
+    /// Jobs that the policy killed for others, each time.
+    pub revoked: u64,
     /// The time of the last event.
     pub end: Time,
 }
@@ -140,19 +144,17 @@ pub fn run(
             core.arrive(JobId(arrived as u32), policy);
             arrived += 1;
         }
-        let mut started = 0;
+        let mut changed = false;
         if core.world.pending_len() > 0 {
-            let mut stage = Stage {
-                core: &mut core,
-                started: 0,
-            };
-            policy.decide(&mut stage)?;
-            started = stage.started;
+            core.started_now.clear();
+            let revoked = core.revoked;
+            policy.decide(&mut Stage { core: &mut core })?;
+            changed = !core.started_now.is_empty() || core.revoked > revoked;
             decisions += 1;
         }
         core.watch_gpus(first as u32..arrived as u32);
         core.meter.close_instant(&core.world);
-        idle_wakes = if is_idle && started == 0 {
+        idle_wakes = if is_idle && !changed {
             idle_wakes + 1
         } else {
             0
@@ -179,11 +181,13 @@ pub fn run(
     core.meter.finish();
     Ok(Outcome {
         never: core.never_texts(),
+        turned_away: core.turned_away,
         world: core.world,
         meter: core.meter,
         events: core.events,
         decisions,
         killed: core.killed,
+        revoked: core.revoked,
         end,
     })
 }
@@ -193,6 +197,9 @@ impl Outcome {
     pub fn reason(&self, job: JobId) -> Option<String> {
         if self.world.state(job).phase != Phase::Rejected {
             return None;
+        }
+        if let Some(why) = self.turned_away.get(&job) {
+            return Some(why.clone());
         }
         let of = self.world.job(job);
         let unfit = of.unfit.map(|unfit| unfit.to_string());

@@ -11,6 +11,7 @@
 //! | what happens when? | `engine.rs`, `engine/core.rs` |
 //! | who runs next? | `policy.rs` |
 //! | where? | `cluster/place.rs` |
+//! | what was promised to roles, and kept? | `slo.rs` |
 //! | what is measured? | `meter.rs`, `summary.rs` |
 //! | what is written? | `output.rs` |
 
@@ -23,7 +24,9 @@ pub mod output;
 pub mod plot;
 pub mod policy;
 pub mod random;
+pub mod recommend;
 pub mod roles;
+pub mod slo;
 mod stage;
 pub mod summary;
 pub mod sweep;
@@ -34,7 +37,7 @@ pub mod world;
 pub use cluster::{NodeId, Placement};
 pub use engine::{Failures, Options, Outcome, Progress};
 pub use nodes::Nodes;
-pub use policy::{BuiltIn, Event, Policy, PolicyError, Stage};
+pub use policy::{BuiltIn, Event, Policy, PolicyError, Settings, Stage};
 pub use summary::Summary;
 pub use time::Time;
 pub use trace::{Format, JobId, Reading, Workload};

@@ -257,6 +257,21 @@ impl Meter {
         self.first_failure.is_none() && self.capacity[GPUS] > 0
     }
 
+    /// What a role holds, by lane.
+    pub(crate) fn held(&self, role: u32) -> [u64; LANES] {
+        self.roles[role as usize].used
+    }
+
+    /// Hungry roles, the least key first.
+    pub(crate) fn hungry(&self) -> impl Iterator<Item = u32> {
+        self.least.ascending()
+    }
+
+    /// The weights of all active roles, added up.
+    pub(crate) fn active_weight(&self) -> f64 {
+        self.active_weight
+    }
+
     fn refresh(&mut self, world: &World, role: u32) {
         let standing = &mut self.roles[role as usize];
         let share = |lane: usize| match self.capacity[lane] {

@@ -255,6 +255,20 @@ impl Nodes {
     }
 }
 
+/// Reads amounts such as `cpus:4;mem:8GiB`; what is not named is nothing.
+pub(crate) fn parse_amounts(text: &str) -> Result<Amounts, String> {
+    let mut lanes = [0; amounts::LANES];
+    for item in text.split(';').filter(|item| !item.trim().is_empty()) {
+        let (name, value) = item
+            .split_once(':')
+            .ok_or_else(|| format!("{item:?} has no value"))?;
+        let lane = amounts::NAMES.iter().position(|lane| *lane == name.trim());
+        let lane = lane.ok_or_else(|| format!("no resource is called {name:?}"))?;
+        lanes[lane] = amount(lane, value.trim())?;
+    }
+    Amounts::new(lanes).ok_or_else(|| format!("{text:?} is more than a node can have"))
+}
+
 /// An amount of a lane as people write it.
 fn amount(lane: usize, text: &str) -> Result<u32, String> {
     let name = amounts::NAMES[lane];

@@ -7,15 +7,18 @@ mod easy;
 mod external;
 mod fair;
 mod fifo;
+mod history;
+mod levels;
 mod production;
+mod reclaim;
 mod sized;
 mod whole;
 
 use std::fmt;
 
 pub use self::external::External;
-pub use crate::stage::{CannotStart, Stage};
-use crate::{cluster::NodeId, trace::JobId, world::World};
+pub use crate::stage::{CannotStart, Stage, Withheld};
+use crate::{cluster::NodeId, slo, time::Time, trace::JobId, world::World};
 
 /// Something that happened, of which a policy is told after it was entered in the [`World`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +73,16 @@ pub enum BuiltIn {
     Random,
     /// Dominant resource fairness over all roles.
     Drf,
+    /// DRF with the placement that fits it on unlike nodes.
+    Drfh,
+    /// Task share fairness.
+    Tsf,
     /// Hierarchical DRF.
     Hdrf,
+    /// DRF with a memory.
+    History,
+    /// Service levels, and DRF of what they leave.
+    Slo,
     /// The tree sorted by plain sums.
     NaiveTree,
     /// The production allocator with its offers.
@@ -80,9 +91,30 @@ pub enum BuiltIn {
     Engine,
 }
 
+/// What policies can be told beside their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// After how long `history` counts what was had half.
+    pub half_life: Time,
+    /// What roles ask of `slo`.
+    pub slo: Vec<slo::Terms>,
+    /// Whether roles below their fair share take from those above, and how long these have to end.
+    pub revoke: Option<Time>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            half_life: Time::from_secs(24 * 3600),
+            slo: Vec::new(),
+            revoke: None,
+        }
+    }
+}
+
 impl BuiltIn {
     /// All built-in policies, their names and what they do.
-    pub const ALL: [(&'static str, BuiltIn, &'static str); 9] = [
+    pub const ALL: [(&'static str, BuiltIn, &'static str); 13] = [
         (
             "fifo",
             BuiltIn::Fifo,
@@ -109,6 +141,26 @@ impl BuiltIn {
             "the role with the least dominant share, its jobs in order (production order)",
         ),
         (
+            "drfh",
+            BuiltIn::Drfh,
+            "drf, each task on the node nearest in shape whatever --placement says (best-fit DRFH)",
+        ),
+        (
+            "tsf",
+            BuiltIn::Tsf,
+            "the role with the least part of the tasks it could run alone without constraints (TSF)",
+        ),
+        (
+            "history",
+            BuiltIn::History,
+            "the role that had least lately: decayed use with a half-life (--half-life)",
+        ),
+        (
+            "slo",
+            BuiltIn::Slo,
+            "bursts that were promised service (--slo): hard ones never wait, soft ones go first; then drf",
+        ),
+        (
             "hdrf",
             BuiltIn::Hdrf,
             "hierarchical DRF over the role tree (production order)",
@@ -130,9 +182,68 @@ impl BuiltIn {
         ),
     ];
 
-    /// The policy, made anew.
+    /// The policy, made anew, with default settings.
     pub fn make(self, world: &World, seed: u64) -> Box<dyn Policy> {
+        self.plain(world, seed, &Settings::default(), Vec::new())
+    }
+
+    /// The policy, made anew.
+    ///
+    /// # Errors
+    /// What the settings ask and this policy or workload cannot do.
+    pub fn make_with(
+        self,
+        world: &World,
+        seed: u64,
+        settings: &Settings,
+    ) -> Result<Box<dyn Policy>, PolicyError> {
+        let failed = |what: String| PolicyError {
+            policy: self.to_string(),
+            what,
+        };
+        let grants = slo::grants(world, &settings.slo).map_err(failed)?;
+        if self == BuiltIn::Slo && grants.is_empty() {
+            return Err(failed(
+                "no role asks for a service level; write e.g. --slo 'web=hard,16xcpus:4,10m/1h'"
+                    .to_owned(),
+            ));
+        }
+        let plain = self.plain(world, seed, settings, grants);
+        let Some(grace) = settings.revoke else {
+            return Ok(plain);
+        };
+        if !Self::RECLAIMING.contains(&self) {
+            let names = Self::RECLAIMING.map(|policy| policy.to_string());
+            return Err(failed(format!(
+                "it does not revoke; --revoke is for {}",
+                names.join(", ")
+            )));
+        }
+        Ok(Box::new(reclaim::Reclaim::new(plain, grace)))
+    }
+
+    /// Those that serve the least share first: they give what was revoked to who claimed it.
+    const RECLAIMING: [BuiltIn; 6] = [
+        BuiltIn::Drf,
+        BuiltIn::Drfh,
+        BuiltIn::Tsf,
+        BuiltIn::Hdrf,
+        BuiltIn::NaiveTree,
+        BuiltIn::History,
+    ];
+
+    fn plain(
+        self,
+        world: &World,
+        seed: u64,
+        settings: &Settings,
+        grants: Vec<slo::Grant>,
+    ) -> Box<dyn Policy> {
         match self {
+            BuiltIn::Drfh => Box::new(fair::Fair::best_fit(world)),
+            BuiltIn::Tsf => Box::new(fair::Fair::tasks(world)),
+            BuiltIn::History => Box::new(history::History::new(world, settings.half_life)),
+            BuiltIn::Slo => Box::new(levels::Levels::new(world, grants)),
             BuiltIn::Fifo => Box::new(fifo::Fifo),
             BuiltIn::Easy => Box::new(easy::Easy::default()),
             BuiltIn::Shortest => Box::new(sized::Shortest::default()),

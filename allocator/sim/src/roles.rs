@@ -102,6 +102,11 @@ impl Roles {
             .product()
     }
 
+    /// The same, as the allocator has weights.
+    pub fn flat_weight(&self, role: u32) -> Weight {
+        Weight::try_from(self.weight(role)).unwrap_or_default()
+    }
+
     /// The weight of a role, or of one above it, against its siblings.
     pub fn own_weight(&self, name: &Role) -> Weight {
         self.set.get(name).copied().unwrap_or_default()

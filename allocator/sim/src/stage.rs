@@ -1,6 +1,7 @@
 //! What a policy acts through: starting jobs, with the built-in placement or with its own.
 
 use crate::{
+    amounts::{Amounts, LANES},
     cluster::{Ask, NodeId, Piece, Placement},
     engine::Core,
     random::Random,
@@ -13,7 +14,20 @@ use crate::{
 #[derive(Debug)]
 pub struct Stage<'a> {
     pub(crate) core: &'a mut Core,
-    pub(crate) started: u32,
+}
+
+/// Room that is set aside: no start finds it until it is given back.
+#[derive(Clone, Debug)]
+pub struct Withheld {
+    ask: Ask,
+    pieces: Vec<Piece>,
+}
+
+impl Withheld {
+    /// The node of the first task.
+    pub fn node(&self) -> NodeId {
+        self.pieces.first().map_or(NodeId(0), |piece| piece.node)
+    }
 }
 
 /// Why a job was not started where a policy wanted it.
@@ -52,13 +66,18 @@ impl Stage<'_> {
     }
 
     /// Jobs started in this decision.
-    pub fn started(&self) -> u32 {
-        self.started
+    pub fn started(&self) -> &[JobId] {
+        &self.core.started_now
     }
 
     /// Starts a job where the simulation's placement finds room for all of its tasks; false if it does not wait or there
     /// is no such room.
     pub fn start(&mut self, job: JobId) -> bool {
+        self.start_by(self.core.placement, job)
+    }
+
+    /// The same with a placement of one's own.
+    pub fn start_by(&mut self, placement: Placement, job: JobId) -> bool {
         if self.world().state(job).phase != Phase::Pending {
             return false;
         }
@@ -68,10 +87,9 @@ impl Stage<'_> {
         let found = core
             .world
             .cluster
-            .place(core.placement, &ask, &mut core.random, &mut pieces);
+            .place(placement, &ask, &mut core.random, &mut pieces);
         if found {
             core.start(job, &ask, &mut pieces);
-            self.started += 1;
         }
         self.core.pieces = pieces;
         found
@@ -119,8 +137,91 @@ impl Stage<'_> {
             }
         }
         self.core.start(job, &ask, &mut merged);
-        self.started += 1;
         Ok(())
+    }
+
+    /// Kills a running job, the whole gang: it loses its work and waits again in front of the queue. False if it does not run.
+    ///
+    /// The policy is not told: it knows. To what it is made of it should tell [`Event::Ended`] and [`Event::Submitted`].
+    ///
+    /// [`Event::Ended`]: crate::Event::Ended
+    /// [`Event::Submitted`]: crate::Event::Submitted
+    pub fn revoke(&mut self, job: JobId) -> bool {
+        let runs = self.world().state(job).phase == Phase::Running;
+        if runs {
+            self.core.revoke(job);
+        }
+        runs
+    }
+
+    /// Rejects a waiting job for good, with a reason. False if it does not wait.
+    pub fn turn_away(&mut self, job: JobId, why: String) -> bool {
+        let waits = self.world().state(job).phase == Phase::Pending;
+        if waits {
+            self.core.turn_away(job, why);
+        }
+        waits
+    }
+
+    /// What a role holds, by lane.
+    pub fn held(&self, role: u32) -> [u64; LANES] {
+        self.core.meter.held(role)
+    }
+
+    /// The hungry roles (jobs of theirs wait), the least weighted dominant share first.
+    pub fn hungry(&self) -> impl Iterator<Item = u32> {
+        self.core.meter.hungry()
+    }
+
+    /// The weights of all roles that hold something or are hungry, added up.
+    pub fn active_weight(&self) -> f64 {
+        self.core.meter.active_weight()
+    }
+
+    /// Whether all of `jobs`, which wait, would find room together if `without`, which run, had ended.
+    pub fn would_fit_without(&self, without: &[JobId], jobs: &[JobId]) -> bool {
+        let world = self.world();
+        let mut draft = world.cluster.draft();
+        for &job in without {
+            draft.release(&self.core.ask(job), world.pieces(job));
+        }
+        let (mut unused, mut pieces) = (Random::new(0, 0), Vec::new());
+        jobs.iter().all(|&job| {
+            let ask = self.core.ask(job);
+            let fits = draft.place(Placement::FirstFit, &ask, &mut unused, &mut pieces);
+            if fits {
+                draft.claim(&ask, &mut pieces);
+            }
+            fits
+        })
+    }
+
+    /// Sets room for one task aside on a node; none if there is too little.
+    pub fn withhold_on(&mut self, node: NodeId, demand: Amounts) -> Option<Withheld> {
+        let ask = Ask {
+            demand,
+            tasks: 1,
+            models: 0,
+        };
+        let cluster = &mut self.core.world.cluster;
+        if node.at() >= cluster.len() || !cluster.is_up(node) || !cluster.fits_on(node, &ask) {
+            return None;
+        }
+        let mut pieces = vec![Piece {
+            node,
+            tasks: 1,
+            gpus: 0,
+        }];
+        cluster.withhold(&ask, &mut pieces);
+        Some(Withheld { ask, pieces })
+    }
+
+    /// Gives back what was set aside.
+    pub fn give_back(&mut self, withheld: &Withheld) {
+        self.core
+            .world
+            .cluster
+            .give_back(&withheld.ask, &withheld.pieces);
     }
 
     /// Whether all of a job's tasks would find room now.

@@ -13,6 +13,7 @@ pub use self::distribution::Distribution;
 use crate::{
     amounts::{GPUS, LANES, NAMES},
     engine::Outcome,
+    slo::ServiceLevel,
     time::Time,
     trace::JobId,
     world::Phase,
@@ -45,6 +46,15 @@ pub struct Fairness {
     /// By role: the turnaround of its jobs over what it were on a private part of the cluster, as its weight is
     /// entitled to; 1 or less is no worse than alone.
     pub finish_time_fairness: Distribution,
+}
+
+/// How good the estimates were that policies saw, of completed jobs that ran at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimates {
+    /// The part of the jobs that ran no longer than estimated.
+    pub covered: f64,
+    /// Estimate over run time.
+    pub ratio: Distribution,
 }
 
 /// GPUs.
@@ -89,6 +99,9 @@ pub struct Summary {
     pub decisions: u64,
     /// Jobs that failing nodes killed.
     pub killed: u64,
+    /// Jobs that were revoked for others, each time.
+    #[serde(default)]
+    pub revoked: u64,
     /// The mean part of each resource in use until the last event, by name.
     pub utilisation: BTreeMap<String, f64>,
     /// The mean number of waiting jobs until the last event.
@@ -99,10 +112,16 @@ pub struct Summary {
     pub turnaround_s: Distribution,
     /// Turnaround over run time, where run times below 10 s count as 10 s, and at least 1.
     pub slowdown: Distribution,
+    /// How good the estimates were.
+    #[serde(default)]
+    pub estimates: Estimates,
     /// How the cluster was shared.
     pub fairness: Fairness,
     /// GPUs, if the cluster has any.
     pub gpu: Option<Gpus>,
+    /// How service levels were kept, of roles that have one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<ServiceLevel>,
 }
 
 /// Run times below this do not make a slowdown larger.
@@ -124,6 +143,7 @@ pub fn summarise(
     let mut counts = Jobs::default();
     let mut rejections: BTreeMap<String, u64> = BTreeMap::new();
     let (mut waits, mut turnarounds, mut slowdowns) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut covered, mut ratios) = (0, Vec::new());
     let mut last_end = None;
     for (job, id) in jobs.iter().zip((0..).map(JobId)) {
         let state = world.state(id);
@@ -145,6 +165,10 @@ pub fn summarise(
                 turnarounds.push(turnaround.as_secs_f64());
                 slowdowns.push((turnaround.0 as f64 / job.run.max(SHORT).0 as f64).max(1.0));
                 last_end = last_end.max(Some(state.end));
+                if job.run > Time::ZERO {
+                    covered += u64::from(job.run <= job.estimate);
+                    ratios.push(job.estimate.0 as f64 / job.run.0 as f64);
+                }
             }
             Phase::Pending | Phase::Running | Phase::Failed => counts.unfinished += 1,
         }
@@ -167,11 +191,16 @@ pub fn summarise(
         events: outcome.events,
         decisions: outcome.decisions,
         killed: outcome.killed,
+        revoked: outcome.revoked,
         utilisation: lanes.collect(),
         queue_mean: meter.queue_mean(end),
         wait_s: Distribution::of(waits),
         turnaround_s: Distribution::of(turnarounds),
         slowdown: Distribution::of(slowdowns),
+        estimates: Estimates {
+            covered: covered as f64 / ratios.len().max(1) as f64,
+            ratio: Distribution::of(ratios),
+        },
         fairness: Fairness {
             roles: world.workload().roles.len() as u64,
             largest_key_gap: meter.largest_key_gap(),
@@ -188,5 +217,6 @@ pub fn summarise(
             allocated_at_first_failure: meter.first_failure().map(|failure| failure.allocated),
             fragmentation: meter.fragmentation().unwrap_or_default(),
         }),
+        slo: Vec::new(),
     }
 }

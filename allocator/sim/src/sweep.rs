@@ -88,6 +88,7 @@ fn t975(degrees: usize) -> f64 {
 pub fn measures(summary: &Summary) -> BTreeMap<&'static str, f64> {
     let mut measures = BTreeMap::from([
         ("completed", summary.jobs.completed as f64),
+        ("revoked", summary.revoked as f64),
         ("makespan_s", summary.makespan_s),
         ("wait_mean_s", summary.wait_s.mean),
         ("wait_p95_s", summary.wait_s.p95),
@@ -115,6 +116,7 @@ pub fn measures(summary: &Summary) -> BTreeMap<&'static str, f64> {
     }
     if let Some(gpu) = &summary.gpu {
         measures.insert("gpu_fragmentation", gpu.fragmentation);
+        measures.insert("gpu_peak", gpu.allocated_peak);
         if let Some(part) = gpu.allocated_at_first_failure {
             measures.insert("gpu_at_first_failure", part);
         }

@@ -51,7 +51,7 @@ impl Histogram {
         let passed = now.saturating_sub(self.at);
         self.at = self.at.max(now);
         if !passed.is_zero() {
-            for weight in self.weights.iter_mut() {
+            for weight in self.weights.iter_mut().filter(|weight| **weight > 0) {
                 *weight = power(*weight, passed, self.half_life);
             }
         }

@@ -18,6 +18,7 @@ fn unit(role: usize, amount: u64, priority: i32, began: u32) -> Unit<1> {
     Unit {
         role,
         amounts: [amount],
+        elsewhere: [0],
         tasks: 1,
         priority,
         began: began * SECOND,
@@ -193,6 +194,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let unit = unit.prop_map(|(role, amounts, tasks, priority, began, revocable)| Unit {
         role,
         amounts,
+        elsewhere: [0; 2],
         tasks,
         priority,
         began: began * SECOND,

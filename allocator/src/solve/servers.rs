@@ -1,13 +1,16 @@
-//! Divisible tasks over several servers: DRFH, which makes the least weighted global dominant share as large
-//! as can be, then the next, and so on; a linear program for each step.
+//! Divisible tasks over several servers: the least weighted share is made as large as can be, then the next, and so on;
+//! a linear program for each step. The share is the global dominant one (DRFH), or the part that a user has of the tasks
+//! that it could run alone on all servers (TSF). Users may be bound to some of the servers.
 //
 //= drfh-2014 §4
+//= tsf-2016, task share fairness
 
 use num_rational::BigRational;
-use num_traits::{One, Zero};
+use num_traits::{One, ToPrimitive, Zero};
 use serde_json::Value;
 
 use super::{
+    Policy,
     cases::{self, User},
     limits,
     number::{Input, Problem, answer},
@@ -16,7 +19,11 @@ use super::{
 
 type Row = Vec<BigRational>;
 
-pub(super) fn divisible(case: &Input<'_>, explain: &mut dyn FnMut(&str)) -> Result<Value, Problem> {
+pub(super) fn divisible(
+    case: &Input<'_>,
+    policy: Policy,
+    explain: &mut dyn FnMut(&str),
+) -> Result<Value, Problem> {
     let servers = servers(case)?;
     let resources = servers.first().map_or(0, Vec::len);
     let users = cases::users(case, resources, limits::USERS)?;
@@ -28,11 +35,15 @@ pub(super) fn divisible(case: &Input<'_>, explain: &mut dyn FnMut(&str)) -> Resu
     let total: Row = (0..resources).map(total).collect();
     let mut program = Program {
         rates: Vec::new(),
+        allowed: allowed(case, servers.len())?,
         servers,
         users,
     };
     for (at, user) in program.users.iter().enumerate() {
-        let rate = user.dominant(&total).filter(|rate| !rate.is_zero());
+        let rate = match policy {
+            Policy::Tsf => one_of(&program.servers, user),
+            _ => user.dominant(&total).filter(|rate| !rate.is_zero()),
+        };
         let rate = rate.ok_or_else(|| {
             case.problem(format!("users[{at}] takes nothing, or what no server has"))
         })?;
@@ -55,10 +66,50 @@ fn servers(case: &Input<'_>) -> Result<Vec<Row>, Problem> {
         .collect()
 }
 
+/// On which servers each user may run.
+fn allowed(case: &Input<'_>, servers: usize) -> Result<Vec<Vec<bool>>, Problem> {
+    let users = case.field("users")?.list(limits::USERS)?;
+    let mut allowed = Vec::new();
+    for user in users {
+        let Some(on) = user.optional("on")? else {
+            allowed.push(vec![true; servers]);
+            continue;
+        };
+        let mut may = vec![false; servers];
+        for server in on.list(limits::ENTRIES)? {
+            let number = server.number()?;
+            let at = number.is_integer().then(|| number.to_integer().to_usize());
+            let at = at.flatten().filter(|&at| at < servers);
+            let at = at.ok_or_else(|| {
+                server.problem(format!(
+                    "must be the number of a server, from 0 to {}",
+                    servers - 1
+                ))
+            })?;
+            may[at] = true;
+        }
+        allowed.push(may);
+    }
+    Ok(allowed)
+}
+
+/// The part that one task is of those that all servers together could run of it; none if that is none, or without end.
+fn one_of(servers: &[Row], user: &User) -> Option<BigRational> {
+    let mut all = BigRational::zero();
+    for server in servers {
+        let used = server.iter().zip(&user.demand);
+        let used = used.filter(|(_, each)| !each.is_zero());
+        all += used.map(|(capacity, each)| capacity / each).min()?;
+    }
+    (!all.is_zero()).then(|| all.recip())
+}
+
 struct Program {
     servers: Vec<Row>,
     users: Vec<User>,
-    /// A user's dominant share of the whole for each task.
+    /// By user and server.
+    allowed: Vec<Vec<bool>>,
+    /// A user's share of the whole for each task.
     rates: Vec<BigRational>,
 }
 
@@ -138,6 +189,13 @@ impl Program {
                 a.push(row);
                 b.push(capacity.clone());
             }
+        }
+        let pairs = self.allowed.iter().flatten().enumerate();
+        for (at, _) in pairs.filter(|(_, may)| !**may) {
+            let mut row = vec![BigRational::zero(); columns];
+            row[at] = BigRational::one();
+            a.push(row);
+            b.push(BigRational::zero());
         }
         for (user, wanted) in self.users.iter().enumerate() {
             let Some(cap) = &wanted.cap else { continue };

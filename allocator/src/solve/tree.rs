@@ -92,6 +92,9 @@ fn answer(
     ends: &[Input<'_>],
     explain: &mut dyn FnMut(&str),
 ) -> Result<Value, Problem> {
+    if policy == Policy::Tsf {
+        return Err(case.problem("tsf knows no tree: write flat-tasks, or servers-divisible"));
+    }
     let capacity = cases::capacity(case)?;
     let mut branches = Vec::new();
     collect(&case.field("tree")?, capacity.len(), &mut branches)?;
@@ -187,15 +190,26 @@ fn fill_in<const L: usize>(
         Ok(amounts)
     };
     let rule = match policy {
-        Policy::Hdrf | Policy::Drf => Rule::Hierarchical,
+        Policy::Hdrf | Policy::Drf | Policy::Tsf => Rule::Hierarchical,
         Policy::Mesos => Rule::Sum,
     };
-    let mut filling = Filling::<L>::new(whole(capacity, case)?, rule);
+    let pool = whole(capacity, case)?;
+    let mut filling = if policy == Policy::Tsf {
+        let mut demands = Vec::new();
+        for branch in branches {
+            if let Below::Leaf { demand, .. } = &branch.below {
+                demands.push(whole(demand, &branch.input)?);
+            }
+        }
+        Filling::by_tasks(pool, &demands)
+    } else {
+        Filling::<L>::new(pool, rule)
+    };
     let parents = parents(branches);
     let mut nodes = Vec::new();
     let mut leaves = Vec::new();
     for (at, branch) in branches.iter().enumerate() {
-        let flat = policy == Policy::Drf;
+        let flat = matches!(policy, Policy::Drf | Policy::Tsf);
         let parent = match parents[at] {
             Some(parent) if !flat => nodes[parent],
             _ => NodeId::ROOT,

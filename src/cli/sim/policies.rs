@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
-use tepui_sim::{BuiltIn, Placement, Policy, PolicyError, World, policy::External};
+use tepui_sim::{BuiltIn, Placement, Policy, Settings, World, policy::External};
 
 use crate::{cli::bad_input, output};
 
@@ -79,9 +79,20 @@ impl Choice {
             })
     }
 
-    pub(super) fn make(&self, world: &World, seed: u64) -> Result<Box<dyn Policy>, PolicyError> {
+    pub(super) fn make(
+        &self,
+        world: &World,
+        seed: u64,
+        settings: &Settings,
+    ) -> anyhow::Result<Box<dyn Policy>> {
         match self {
-            Self::BuiltIn(policy) => Ok(policy.make(world, seed)),
+            Self::BuiltIn(policy) => {
+                let made = policy.make_with(world, seed, settings);
+                made.map_err(bad_input)
+            }
+            Self::External(_) if settings.revoke.is_some() => Err(bad_input(anyhow!(
+                "a process cannot revoke; leave out --revoke"
+            ))),
             Self::External(command) => Ok(Box::new(External::new(command, world, ANSWER_TIMEOUT)?)),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::{fs, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use tepui_sim::{Placement, Progress, Summary, engine, output as results, summary};
+use tepui_sim::{Placement, Progress, Summary, engine, output as results, slo, summary};
 
 use super::{
     policies::Choice,
@@ -20,6 +20,9 @@ Examples:
   tepui sim run --trace nasa.swf.gz --nodes 128xcpus:1 --policy easy --json
   tepui sim run --trace pods.csv.gz --format openb --nodes nodes.csv.gz --roles queue --placement fgd --forever
   tepui sim run --trace jobs.jsonl --nodes 10xcpus:64 --policy hdrf --weight eng=2 --out results
+  tepui sim run --trace nasa.swf.gz --policy history --half-life 7d
+  tepui sim run --trace nasa.swf.gz --policy drf --revoke --grace 30s
+  tepui sim run --trace nasa.swf.gz --policy slo --slo 'user-3=hard,16xcpus:1,10m/1h,p99:0s'
   tepui sim run --trace nasa.swf.gz --mtbf 30d --mttr 2h --latency 10ms --seed 7";
 
 /// Run a trace under one policy
@@ -64,8 +67,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let bar = bar(workload.jobs.len() as u64);
     let before = cpu_time();
+    let settings = arguments.setup.settings()?;
     let world = engine::world(Arc::new(workload), nodes);
-    let mut policy = choice.make(&world, arguments.seed)?;
+    let grants = slo::grants(&world, &settings.slo).map_err(|what| bad_input(anyhow!(what)))?;
+    let mut policy = choice.make(&world, arguments.seed, &settings)?;
     let options = arguments.setup.options(arguments.placement, arguments.seed);
     let mut show = |progress: Progress| {
         let rate = progress.events as f64 / (cpu_time() - before).as_secs_f64().max(1e-9);
@@ -79,13 +84,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         arguments.setup.trace_name(),
         arguments.placement.to_string(),
     );
-    let summary = summary::summarise(
+    let mut summary = summary::summarise(
         &outcome,
         &trace,
         &arguments.policy,
         &placement,
         arguments.seed,
     );
+    summary.slo = slo::kept(&outcome, &grants, options.latency);
     if let Some(dir) = &arguments.out {
         results::write(
             dir,
@@ -162,6 +168,17 @@ fn text(summary: &Summary, rate: f64) -> String {
         lines.push(format!(
             "gpus        mean {:.1} %, peak {:.1} % of {}, fragmentation {:.1} %, first failure {first}",
             gpu.allocated_ratio * 100.0, gpu.allocated_peak * 100.0, gpu.total, gpu.fragmentation * 100.0
+        ));
+    }
+    if summary.revoked > 0 {
+        lines.push(format!("revoked     {} jobs", summary.revoked));
+    }
+    for level in &summary.slo {
+        let offer = &level.first_offer_s;
+        lines.push(format!(
+            "slo         {}: {} (asked {}: {}); kept in {} of {} periods, {} jobs, first offer p50 {:.0} s, p99 {:.0}, max {:.0}; {} jobs beyond",
+            level.role, level.class, level.asked, level.reason, level.held, level.periods, level.jobs, offer.p50, offer.p99,
+            offer.max, level.beyond
         ));
     }
     for (reason, count) in &summary.rejections {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -10,9 +11,11 @@ use clap::Args;
 use tepui_allocator::Weight;
 use tepui_protocol::Role;
 use tepui_sim::{
-    Failures, Format, Nodes, Options, Placement, Reading, Time, Workload,
+    Failures, Format, Nodes, Options, Placement, Reading, Settings, Time, Workload,
     random::Random,
+    recommend::estimate_from_history,
     roles::{By, Mapping},
+    slo::Terms,
     time::parse_span,
     trace,
 };
@@ -39,7 +42,8 @@ pub(super) struct Setup {
     /// Leave out lines that cannot be used, and count them
     #[arg(long)]
     pub(super) skip_bad: bool,
-    /// What policies know of run times: trace (requested times), exact, or xN (N times the run time)
+    /// What policies know of run times: trace (requested times), exact, history (what 95 % of the role's earlier jobs ran at most), or
+    /// xN (N times the run time)
     #[arg(long, value_parser = estimates, default_value = "trace", value_name = "HOW")]
     pub(super) estimates: Estimates,
     /// Jobs never end, so that the cluster fills up
@@ -63,6 +67,19 @@ pub(super) struct Setup {
     /// How often a job is started that failing nodes kill
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(super) attempts: u16,
+    /// After this time, --policy history and --estimates history count what was half
+    #[arg(long, value_parser = half_life, default_value = "1d", value_name = "SPAN")]
+    pub(super) half_life: Time,
+    /// A role's burst and its class, as `web=hard,16xcpus:4;mem:8GiB,10m/1h,p99:5s`, or a file with one a line; repeatable. --policy
+    /// slo keeps them, all others are measured by them
+    #[arg(long, value_name = "LEVEL|FILE")]
+    pub(super) slo: Vec<String>,
+    /// Roles below their fair share take from those above: the youngest jobs of these are ended
+    #[arg(long)]
+    pub(super) revoke: bool,
+    /// How long jobs may go on that are to be revoked
+    #[arg(long, value_parser = parse_span, default_value = "30s", value_name = "SPAN")]
+    pub(super) grace: Time,
     /// End the run at this virtual time
     #[arg(long, value_parser = parse_span, value_name = "SPAN")]
     pub(super) until: Option<Time>,
@@ -73,6 +90,7 @@ pub(super) struct Setup {
 pub(super) enum Estimates {
     Trace,
     Exact,
+    History,
     Times(f64),
 }
 
@@ -97,6 +115,41 @@ pub(super) fn placement(text: &str) -> Result<Placement, String> {
         &Placement::ALL.map(|(name, placement, _)| (name, placement)),
         text,
     )
+}
+
+fn half_life(text: &str) -> Result<Time, String> {
+    let span = parse_span(text)?;
+    (span > Time::ZERO)
+        .then_some(span)
+        .ok_or_else(|| "must be more than nothing".to_owned())
+}
+
+/// A file of service levels larger than this is none.
+const LEVELS_BYTES_MAX: u64 = 1 << 20;
+
+/// Service levels as they are given: each one, or a file with one a line.
+fn levels(given: &[String]) -> anyhow::Result<Vec<Terms>> {
+    let mut levels = Vec::new();
+    for text in given {
+        if text.contains('=') {
+            levels.push(Terms::parse(text).map_err(|what| bad_input(anyhow!(what)))?);
+            continue;
+        }
+        let mut read = String::new();
+        let opened = open(Path::new(text))?;
+        opened
+            .take(LEVELS_BYTES_MAX)
+            .read_to_string(&mut read)
+            .map_err(|error| bad_input(anyhow!("{text}: cannot be read: {error}")))?;
+        for (line, number) in read.lines().zip(1..) {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                let terms = Terms::parse(line);
+                levels.push(terms.map_err(|what| bad_input(anyhow!("{text}:{number}: {what}")))?);
+            }
+        }
+    }
+    Ok(levels)
 }
 
 fn weight(text: &str) -> Result<(Role, Weight), String> {
@@ -124,10 +177,11 @@ fn estimates(text: &str) -> Result<Estimates, String> {
     match text {
         "trace" => Ok(Estimates::Trace),
         "exact" => Ok(Estimates::Exact),
+        "history" => Ok(Estimates::History),
         _ => {
             let times = text
                 .strip_prefix('x')
-                .ok_or("must be trace, exact or e.g. x2")?;
+                .ok_or("must be trace, exact, history or e.g. x2")?;
             factor(times).map(Estimates::Times)
         }
     }
@@ -160,7 +214,7 @@ impl Setup {
     fn change(&self, workload: &mut Workload, seed: u64) {
         for job in &mut workload.jobs {
             match self.estimates {
-                Estimates::Trace => {}
+                Estimates::Trace | Estimates::History => {}
                 Estimates::Exact => job.estimate = job.run,
                 Estimates::Times(factor) if job.run != Time::NEVER => {
                     job.estimate = Time((job.run.0 as f64 * factor) as u64);
@@ -172,6 +226,9 @@ impl Setup {
             workload.scale_load(self.load);
         }
         workload.jitter(self.jitter, &mut Random::new(seed, 4));
+        if self.estimates == Estimates::History {
+            estimate_from_history(workload, self.half_life);
+        }
     }
 
     fn nodes(&self, workload: &mut Workload) -> anyhow::Result<Nodes> {
@@ -187,6 +244,15 @@ impl Setup {
         }
         Nodes::parse(text, workload)
             .map_err(|what| bad_input(anyhow!("{what}, or the name of a file")))
+    }
+
+    /// What the policy is told.
+    pub(super) fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings {
+            half_life: self.half_life,
+            slo: levels(&self.slo)?,
+            revoke: self.revoke.then_some(self.grace),
+        })
     }
 
     /// What the run is told.

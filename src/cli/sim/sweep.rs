@@ -140,8 +140,9 @@ fn simulate(setup: &Setup, case: &Case) -> anyhow::Result<Summary> {
         ..setup.clone()
     };
     let (workload, nodes) = setup.read(case.seed)?;
+    let settings = setup.settings()?;
     let world = engine::world(Arc::new(workload), nodes);
-    let mut policy = case.policy.1.make(&world, case.seed)?;
+    let mut policy = case.policy.1.make(&world, case.seed, &settings)?;
     let options = setup.options(case.placement, case.seed);
     let outcome = engine::run(world, policy.as_mut(), options, &mut |_| {})?;
     let placement = case.placement.to_string();

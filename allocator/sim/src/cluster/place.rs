@@ -3,7 +3,7 @@
 //! All of them look only at nodes on which a task fits, found with the index. Scores are sums of fractions of the largest node; equal
 //! scores go to the earlier node. A gang fills the best node, then the next best; `spread` deals one task a node at a time.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use super::{Ask, Cluster, NodeId, Piece};
 use crate::{
@@ -81,9 +81,25 @@ impl fmt::Display for Placement {
 /// A node that fits: the less the score, the better.
 struct Choice {
     score: f64,
+    /// Decides between equal scores, before the order of nodes does.
+    tie: f64,
     node: usize,
     /// The device, as a bit, for a part of a GPU; 0 if the cluster may choose.
     gpus: u32,
+}
+
+/// How finely growths of fragmentation are told apart, so that rounding errors do not decide.
+const FINE: f64 = (1 << 20) as f64;
+
+impl Choice {
+    fn by_score(&self, other: &Self) -> Ordering {
+        let by_tie = || self.tie.total_cmp(&other.tie);
+        self.score.total_cmp(&other.score).then_with(by_tie)
+    }
+
+    fn is_better_than(&self, other: &Self) -> bool {
+        self.by_score(other) == Ordering::Less
+    }
 }
 
 impl Cluster {
@@ -105,17 +121,19 @@ impl Cluster {
                 let best = self
                     .choices(placement, ask, random)
                     .into_iter()
-                    .reduce(
-                        |best, next| {
-                            if next.score < best.score { next } else { best }
-                        },
-                    );
+                    .reduce(|best, next| {
+                        if next.is_better_than(&best) {
+                            next
+                        } else {
+                            best
+                        }
+                    });
                 pieces.extend(best.map(|choice| piece(choice.node, 1, choice.gpus)));
                 !pieces.is_empty()
             }
             _ => {
                 let mut choices = self.choices(placement, ask, random);
-                choices.sort_by(|a, b| a.score.total_cmp(&b.score).then(a.node.cmp(&b.node)));
+                choices.sort_by(|a, b| a.by_score(b).then(a.node.cmp(&b.node)));
                 self.deal(placement, ask, &choices, pieces)
             }
         }
@@ -163,16 +181,28 @@ impl Cluster {
         while let Some(node) = self.next_fit(from, ask) {
             from = node + 1;
             let free = self.free[node];
-            let (score, gpus) = match placement {
-                Placement::FirstFit => (0.0, 0),
-                Placement::BestFit => (left(free, ask.demand, &scale), 0),
-                Placement::Spread => (-left(free, ask.demand, &scale), 0),
-                Placement::DotProduct => (-dot(free, ask.demand, &scale), 0),
-                Placement::Shape => (shape(free, ask.demand, &scale), 0),
-                Placement::Fgd => self.fragmentation_growth(node, ask),
-                Placement::Random => (random.unit(), 0),
+            let (mut tie, mut gpus) = (0.0, 0);
+            let score = match placement {
+                Placement::FirstFit => 0.0,
+                Placement::BestFit => left(free, ask.demand, &scale),
+                Placement::Spread => -left(free, ask.demand, &scale),
+                Placement::DotProduct => -dot(free, ask.demand, &scale),
+                Placement::Shape => shape(free, ask.demand, &scale),
+                Placement::Fgd => {
+                    // Most tasks leave many nodes as they are, which says nothing: then the fullest is best.
+                    tie = left(free, ask.demand, &scale);
+                    let (growth, device) = self.fragmentation_growth(node, ask);
+                    gpus = device;
+                    (growth * FINE).round()
+                }
+                Placement::Random => random.unit(),
             };
-            choices.push(Choice { score, node, gpus });
+            choices.push(Choice {
+                score,
+                tie,
+                node,
+                gpus,
+            });
         }
         choices
     }

@@ -1,5 +1,7 @@
 //! What happens to jobs and nodes: arriving, starting, ending, failing. The loop is in `engine.rs`.
 
+use std::collections::BTreeMap;
+
 use super::{
     Options,
     events::{Events, What},
@@ -33,9 +35,14 @@ pub(crate) struct Core {
     pub(crate) meter: Meter,
     /// A place to put pieces together, kept to be used again.
     pub(crate) pieces: Vec<Piece>,
+    /// Jobs started in this decision.
+    pub(crate) started_now: Vec<JobId>,
     pub(super) events: u64,
     pub(super) done: u64,
     pub(super) killed: u64,
+    pub(super) revoked: u64,
+    /// Jobs that the policy turned away, and why.
+    pub(super) turned_away: BTreeMap<JobId, String>,
     options: Options,
     ahead: Events,
     chance: Random,
@@ -57,9 +64,12 @@ impl Core {
             random: Random::new(options.seed, 2),
             chance: Random::new(options.seed, 3),
             pieces: Vec::new(),
+            started_now: Vec::new(),
             events: 0,
             done: 0,
             killed: 0,
+            revoked: 0,
+            turned_away: BTreeMap::new(),
             ahead: Events::default(),
             ever: vec![Ever::Unknown; world.workload.classes as usize],
             on_node: Vec::new(),
@@ -218,6 +228,7 @@ impl Core {
             }
         }
         self.events += 1;
+        self.started_now.push(job);
         self.meter.started(&self.world, job, ask);
     }
 
@@ -236,6 +247,34 @@ impl Core {
         self.meter.ended(&self.world, job, &ask);
     }
 
+    /// A running job is killed for another one, and waits again in front of the queue.
+    pub(crate) fn revoke(&mut self, job: JobId) {
+        self.events += 1;
+        self.revoked += 1;
+        self.stop(job, Phase::Pending);
+        let role = self.world.workload.jobs[job.at()].role;
+        self.world.queues.push_front(job, role);
+        self.meter.queued(&self.world, role);
+    }
+
+    /// A waiting job will never be run.
+    pub(crate) fn turn_away(&mut self, job: JobId, why: String) {
+        let role = self.world.workload.jobs[job.at()].role;
+        self.world.states[job.at()].phase = Phase::Rejected;
+        self.world.queues.remove(job, role);
+        self.done += 1;
+        self.turned_away.insert(job, why);
+        self.meter.queued(&self.world, role);
+    }
+
+    /// Ends a running job before its time.
+    fn stop(&mut self, job: JobId, phase: Phase) {
+        let state = &mut self.world.states[job.at()];
+        self.frees -= u64::from(state.end != Time::NEVER);
+        state.end = self.world.now;
+        self.end(job, phase);
+    }
+
     /// A node fails: its jobs are killed, whole gangs, and wait again in front of the queue.
     fn fail(&mut self, node: NodeId, policy: &mut dyn Policy) {
         let Some(failures) = self.options.failures else {
@@ -246,12 +285,9 @@ impl Core {
         hit.sort_unstable();
         hit.dedup();
         for &job in hit.iter().rev() {
-            let state = &mut self.world.states[job.at()];
-            let is_last = state.attempts >= failures.attempts_max;
-            self.frees -= u64::from(state.end != Time::NEVER);
-            state.end = self.world.now;
+            let is_last = self.world.states[job.at()].attempts >= failures.attempts_max;
             self.killed += 1;
-            self.end(
+            self.stop(
                 job,
                 if is_last {
                     Phase::Failed

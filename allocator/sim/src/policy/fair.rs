@@ -4,42 +4,67 @@
 //! each role, and only after something came free; while no class fits, the tree is left alone.
 
 mod classes;
+mod heads;
 
 use tepui_allocator::order::{NodeId as TreeId, Rule, ShareTree};
 use tepui_protocol::Role;
 
-use self::classes::Classes;
+pub(super) use self::heads::Heads;
 use super::{Event, Policy, PolicyError, Stage};
-use crate::{amounts::LANES, trace::JobId, world::World};
+use crate::{amounts::LANES, cluster::Placement, trace::JobId, world::World};
 
-/// How many classes are looked at after each start.
-const HOPELESS_MAX: usize = 16;
+/// All tasks that a role could run alone, in the units of task shares: most numbers of tasks divide it, so that equal shares are equal.
+const ALONE: u64 = (1 << 16) * 729 * 125 * 49 * 11 * 13 * 17 * 19;
 
-/// The policies `drf`, `hdrf` and `tree-sums`.
+/// What counts as held.
+#[derive(Debug)]
+enum Measure {
+    /// Resources: dominant shares.
+    Resources,
+    /// Tasks, as a part of those that the cluster would run alone without constraints; of one task, by class, when it is known.
+    //= tsf-2016, task share fairness
+    Tasks(Vec<Option<u64>>),
+}
+
+/// The policies `drf`, `drfh`, `hdrf`, `tree-sums` and `tsf`.
 #[derive(Debug)]
 pub(super) struct Fair {
     tree: ShareTree<LANES>,
     leaves: Vec<TreeId>,
     /// The role of a leaf, by its number in the tree.
     role_of: Vec<u32>,
-    /// The first waiting job of each role.
-    heads: Vec<Option<JobId>>,
-    classes: Classes,
+    heads: Heads,
     something_is_free: bool,
     ignores_saturated: bool,
+    measure: Measure,
+    /// Where jobs go, if not where the simulation says.
+    placement: Option<Placement>,
 }
 
 impl Fair {
     /// DRF over all roles, weights multiplied down the tree.
     pub(super) fn flat(world: &World) -> Self {
-        let mut tree = ShareTree::new(world.cluster().capacity(), Rule::Hierarchical);
-        let roles = &world.workload().roles;
-        let weight =
-            |role| tepui_allocator::Weight::try_from(roles.weight(role)).unwrap_or_default();
-        let leaves =
-            (0..roles.len() as u32).map(|role| tree.add_leaf(TreeId::ROOT, weight(role), role));
-        let leaves = leaves.collect();
+        let (tree, leaves) = leaves(world, world.cluster().capacity());
         Self::new(world, tree, leaves, false)
+    }
+
+    /// DRF over all roles, each task on the node whose free amounts are nearest in shape.
+    //= drfh-2014, best-fit heuristic
+    pub(super) fn best_fit(world: &World) -> Self {
+        Self {
+            placement: Some(Placement::Shape),
+            ..Self::flat(world)
+        }
+    }
+
+    /// Task share fairness over all roles.
+    pub(super) fn tasks(world: &World) -> Self {
+        let (tree, leaves) = leaves(world, [ALONE, 0, 0, 0]);
+        let classes = world.workload().classes as usize;
+        Self {
+            measure: Measure::Tasks(vec![None; classes]),
+            ..Self::new(world, tree, leaves, false)
+        }
     }
 
     /// Hierarchical DRF.
@@ -69,56 +94,58 @@ impl Fair {
         Self {
             tree,
             role_of,
-            heads: vec![None; leaves.len()],
-            classes: Classes::new(world.workload().classes as usize),
+            heads: Heads::new(world),
             leaves,
             something_is_free: false,
             ignores_saturated,
+            measure: Measure::Resources,
+            placement: None,
         }
     }
 
     /// Makes a role's first waiting job its head.
     fn advance(&mut self, world: &World, role: u32) {
-        let head = world.pending_of(role).next();
-        let before = std::mem::replace(&mut self.heads[role as usize], head);
-        if before == head {
-            return;
+        if let Some(is_open) = self.heads.advance(world, role) {
+            self.tree.block(self.leaves[role as usize], !is_open);
         }
-        let class = |job: JobId| world.job(job).class;
-        if let Some(before) = before {
-            self.classes.leave(class(before), role);
-        }
-        let is_open = head.is_some_and(|head| self.classes.join(class(head), role));
-        self.tree.block(self.leaves[role as usize], !is_open);
     }
 
     /// Opens the classes that fit again.
     fn reopen(&mut self, stage: &mut Stage<'_>) {
-        for class in self.classes.closed() {
-            let Some(role) = self.classes.roles(class).first().copied() else {
-                continue;
-            };
-            let Some(head) = self.heads[role as usize] else {
-                continue;
-            };
-            if stage.would_fit(head) {
-                self.classes.open(class);
-                for &role in self.classes.roles(class) {
-                    self.tree.block(self.leaves[role as usize], false);
-                }
+        for class in self.heads.reopen(stage) {
+            for &role in self.heads.classes.roles(class) {
+                self.tree.block(self.leaves[role as usize], false);
             }
         }
     }
 
-    /// Closes classes for which too little is left in all: the tree need not be asked to find that out.
-    fn close_hopeless(&mut self, stage: &Stage<'_>) {
-        let opened: Vec<u32> = self.classes.opened().take(HOPELESS_MAX).collect();
-        for class in opened {
-            let Some(&role) = self.classes.roles(class).first() else {
-                continue;
-            };
-            if self.heads[role as usize].is_some_and(|head| !stage.may_fit(head)) {
-                self.classes.close(class);
+    /// A job of the role left the queue in another way.
+    pub(super) fn left(&mut self, world: &World, role: u32) {
+        self.advance(world, role);
+    }
+
+    /// A job was started, by this policy or by one that is made of it.
+    pub(super) fn started(&mut self, world: &World, job: JobId) {
+        let role = world.job(job).role;
+        let held = self.amounts(world, job);
+        self.tree.hold(self.leaves[role as usize], &held);
+        self.advance(world, role);
+    }
+
+    /// What a running job counts.
+    fn amounts(&mut self, world: &World, job: JobId) -> [u64; LANES] {
+        let of = world.job(job);
+        let tasks = u64::from(of.tasks);
+        match &mut self.measure {
+            Measure::Resources => {
+                let demand = world.cluster().ask(of).demand;
+                demand.lanes().map(|lane| u64::from(lane) * tasks)
+            }
+            Measure::Tasks(known) => {
+                let cluster = world.cluster();
+                let each = *known[of.class as usize]
+                    .get_or_insert_with(|| ALONE / cluster.alone(&cluster.ask(of)).max(1));
+                [each * tasks, 0, 0, 0]
             }
         }
     }
@@ -127,11 +154,8 @@ impl Fair {
     fn mark_saturated(&mut self, stage: &Stage<'_>) {
         let free = stage.world().cluster().free_sum();
         let mut used = [false; LANES];
-        for class in self.classes.opened() {
-            let Some(&role) = self.classes.roles(class).first() else {
-                continue;
-            };
-            let Some(head) = self.heads[role as usize] else {
+        for class in self.heads.classes.opened() {
+            let Some(head) = self.heads.of_class(class) else {
                 continue;
             };
             let demand = stage.ask(head).demand;
@@ -149,9 +173,8 @@ impl Policy for Fair {
         match event {
             Event::Submitted(job) => self.advance(world, world.job(job).role),
             Event::Ended(job) => {
-                let (of, role) = (world.job(job), world.job(job).role);
-                self.tree
-                    .release(self.leaves[role as usize], &amounts(world, job, of.tasks));
+                let (role, held) = (world.job(job).role, self.amounts(world, job));
+                self.tree.release(self.leaves[role as usize], &held);
                 self.something_is_free = true;
             }
             Event::NodeUp(_) => self.something_is_free = true,
@@ -163,39 +186,41 @@ impl Policy for Fair {
         if std::mem::take(&mut self.something_is_free) {
             self.reopen(stage);
         }
-        self.close_hopeless(stage);
-        while self.classes.any_open() {
+        self.heads.close_hopeless(stage);
+        while self.heads.classes.any_open() {
             if self.ignores_saturated {
                 self.mark_saturated(stage);
             }
-            for class in self.classes.take_to_block() {
-                for &role in self.classes.roles(class) {
+            for class in self.heads.classes.take_to_block() {
+                for &role in self.heads.classes.roles(class) {
                     self.tree.block(self.leaves[role as usize], true);
                 }
             }
             let Some(leaf) = self.tree.next() else { break };
             let role = self.role_of[leaf.index()];
-            let Some(head) = self.heads[role as usize] else {
+            let Some(head) = self.heads.of(role) else {
                 break;
             };
-            if stage.start(head) {
-                let tasks = stage.world().job(head).tasks;
-                self.tree.hold(leaf, &amounts(stage.world(), head, tasks));
-                self.advance(stage.world(), role);
-                self.close_hopeless(stage);
+            let placement = self.placement.unwrap_or(stage.placement());
+            if stage.start_by(placement, head) {
+                self.started(stage.world(), head);
+                self.heads.close_hopeless(stage);
             } else {
-                self.classes.close(stage.world().job(head).class);
+                self.heads.classes.close(stage.world().job(head).class);
             }
         }
         Ok(())
     }
 }
 
-fn amounts(world: &World, job: JobId, tasks: u32) -> [u64; LANES] {
-    let demand = world.cluster().ask(world.job(job)).demand;
-    demand
-        .lanes()
-        .map(|lane| u64::from(lane) * u64::from(tasks))
+/// A tree without levels, weights multiplied down that of the roles.
+fn leaves(world: &World, capacity: [u64; LANES]) -> (ShareTree<LANES>, Vec<TreeId>) {
+    let mut tree = ShareTree::new(capacity, Rule::Hierarchical);
+    let roles = &world.workload().roles;
+    let leaves = (0..roles.len() as u32)
+        .map(|role| tree.add_leaf(TreeId::ROOT, roles.flat_weight(role), role));
+    let leaves = leaves.collect();
+    (tree, leaves)
 }
 
 /// The tree of the workload's roles; a role with jobs and roles below it has a leaf of its own among those.

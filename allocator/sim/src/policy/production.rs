@@ -70,7 +70,7 @@ impl Production {
             let terms = FrameworkTerms {
                 roles: BTreeSet::from([role.clone()]),
                 capabilities: BTreeSet::from([Capability::GpuResources, Capability::MultiRole]),
-                min_allocatable: BTreeMap::new(),
+                ..FrameworkTerms::default()
             };
             let suppressed = BTreeSet::from([role.clone()]);
             allocator.add_framework(framework, terms, &suppressed, &BTreeMap::new());

@@ -3,6 +3,8 @@
 mod cases;
 mod external;
 mod hostile;
+mod openb;
+mod policies;
 mod properties;
 mod tables;
 

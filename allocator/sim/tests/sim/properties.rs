@@ -6,7 +6,7 @@ use tepui_sim::{Failures, Options, Placement, Time, output, summary};
 use super::*;
 
 #[derive(Clone, Debug)]
-struct RandomJob {
+pub(super) struct RandomJob {
     submit: u16,
     run: u16,
     estimate: u16,
@@ -14,10 +14,10 @@ struct RandomJob {
     mem: u8,
     gpus: u8,
     tasks: u8,
-    user: u8,
+    pub(super) user: u8,
 }
 
-fn random_jobs() -> impl Strategy<Value = Vec<RandomJob>> {
+pub(super) fn random_jobs() -> impl Strategy<Value = Vec<RandomJob>> {
     let job = (
         0..50_u16,
         0..60_u16,
@@ -50,7 +50,7 @@ fn policies() -> impl Strategy<Value = BuiltIn> {
     prop::sample::select(all.collect::<Vec<_>>())
 }
 
-fn workload(random: &[RandomJob]) -> Workload {
+pub(super) fn workload(random: &[RandomJob]) -> Workload {
     let mut text = String::new();
     for (job, id) in random.iter().zip(0..) {
         let gpus = [0.0, 0.0, 0.0, 0.0, 0.0, 0.25, 0.3, 0.5, 0.7, 1.0, 1.0, 2.0][job.gpus as usize];
@@ -69,10 +69,10 @@ fn workload(random: &[RandomJob]) -> Workload {
     jobs(&text)
 }
 
-const NODES: &str = "2xcpus:4;mem:6;gpus:2,cpus:8;mem:4,cpus:2;mem:20;gpus:4";
+pub(super) const NODES: &str = "2xcpus:4;mem:6;gpus:2,cpus:8;mem:4,cpus:2;mem:20;gpus:4";
 
 /// What each node holds at each start never exceeds what it has: checked anew from the results.
-fn check_never_over_allocated(outcome: &Outcome) -> Result<(), TestCaseError> {
+pub(super) fn check_never_over_allocated(outcome: &Outcome) -> Result<(), TestCaseError> {
     let world = &outcome.world;
     let ids: Vec<JobId> = (0..world.workload().jobs.len() as u32).map(JobId).collect();
     let done: Vec<JobId> = ids

@@ -16,7 +16,7 @@ struct Class {
 
 /// The classes.
 #[derive(Debug)]
-pub(super) struct Classes {
+pub(in crate::policy) struct Classes {
     classes: Vec<Class>,
     /// Closed ones with roles.
     closed: BTreeSet<u32>,
@@ -27,7 +27,7 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    pub(super) fn new(count: usize) -> Self {
+    pub(in crate::policy) fn new(count: usize) -> Self {
         Self {
             classes: vec![Class::default(); count],
             closed: BTreeSet::new(),
@@ -37,7 +37,7 @@ impl Classes {
     }
 
     /// A role has a job of the class in front; whether that is open.
-    pub(super) fn join(&mut self, class: u32, role: u32) -> bool {
+    pub(in crate::policy) fn join(&mut self, class: u32, role: u32) -> bool {
         let of = &mut self.classes[class as usize];
         if of.roles.is_empty() {
             // Nobody looked after it meanwhile: it may fit.
@@ -54,7 +54,7 @@ impl Classes {
     }
 
     /// A role has no job of the class in front any more.
-    pub(super) fn leave(&mut self, class: u32, role: u32) {
+    pub(in crate::policy) fn leave(&mut self, class: u32, role: u32) {
         let roles = &mut self.classes[class as usize].roles;
         if let Some(at) = roles.iter().position(|&other| other == role) {
             roles.swap_remove(at);
@@ -66,24 +66,28 @@ impl Classes {
     }
 
     /// Roles with a job of the class in front.
-    pub(super) fn roles(&self, class: u32) -> &[u32] {
+    pub(in crate::policy) fn roles(&self, class: u32) -> &[u32] {
         &self.classes[class as usize].roles
     }
 
-    pub(super) fn any_open(&self) -> bool {
+    pub(in crate::policy) fn any_open(&self) -> bool {
         !self.opened.is_empty()
     }
 
-    pub(super) fn closed(&self) -> Vec<u32> {
+    pub(in crate::policy) fn closed(&self) -> Vec<u32> {
         self.closed.iter().copied().collect()
     }
 
-    pub(super) fn opened(&self) -> impl Iterator<Item = u32> {
+    pub(in crate::policy) fn opened(&self) -> impl Iterator<Item = u32> {
         self.opened.iter().copied()
     }
 
+    pub(in crate::policy) fn is_open(&self, class: u32) -> bool {
+        self.opened.contains(&class)
+    }
+
     /// A job of the class did not fit.
-    pub(super) fn close(&mut self, class: u32) {
+    pub(in crate::policy) fn close(&mut self, class: u32) {
         self.classes[class as usize].is_closed = true;
         if self.opened.remove(&class) {
             self.closed.insert(class);
@@ -92,7 +96,7 @@ impl Classes {
     }
 
     /// A job of the class fits.
-    pub(super) fn open(&mut self, class: u32) {
+    pub(in crate::policy) fn open(&mut self, class: u32) {
         self.classes[class as usize].is_closed = false;
         if self.closed.remove(&class) {
             self.opened.insert(class);
@@ -100,7 +104,7 @@ impl Classes {
     }
 
     /// Classes whose roles are to be blocked now.
-    pub(super) fn take_to_block(&mut self) -> Vec<u32> {
+    pub(in crate::policy) fn take_to_block(&mut self) -> Vec<u32> {
         let mut classes = std::mem::take(&mut self.to_block);
         // Some have opened again since, with other roles.
         classes.retain(|class| self.closed.contains(class));
