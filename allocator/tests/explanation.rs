@@ -66,6 +66,19 @@ fn constraints_are_a_reason() {
 }
 
 #[test]
+fn another_region_is_a_reason() {
+    let region = Some("here".to_owned());
+    let mut cluster = Cluster::new(Options {
+        region,
+        ..Options::default()
+    });
+    cluster.play(
+        "framework f1 role1; off f1; agent agent1 2/1024; attributes agent1 region=there; on f1",
+    );
+    assert_eq!(told(&mut cluster, "f1"), "0/1: Remote 1");
+}
+
+#[test]
 fn the_last_run_that_served_it_is_known() {
     let mut cluster = Cluster::new(Options::default());
     cluster.play("framework f1 role1; agent agent1 2/1024; tick");

@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// The weight of a role, a number > 0; may be repeated
     #[arg(long = "role-weight", value_name = "ROLE=WEIGHT", value_parser = parse_weight)]
     role_weights: Vec<(Role, f64)>,
+    /// Where the cluster is: agents with another one as their attribute `region` are for frameworks that say they take them
+    #[arg(long, env = "TEPUI_REGION")]
+    region: Option<String>,
     #[command(flatten)]
     security: Security,
     /// Listen where anybody can connect, without TLS
@@ -73,7 +76,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut signals = nodes::Signals::catch()?;
     let store = nodes::open_store(&work_dir)?;
     let node = nodes::start(&listen).await?;
-    let config = settings(section, arguments.role_weights);
+    let mut config = settings(section, arguments.role_weights);
+    config.region = arguments.region.or(config.region);
     let master = spawn(&node, config, Box::new(store))?;
     output::print(&format!("master listening on {}", node.addr()))?;
     let stopped = nodes::until_stopped(&node, &master, &mut signals).await;

@@ -18,7 +18,8 @@ use clap::Args;
 use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, PodScheduler, Policy};
 use tepui_framework::{End, Handle, Options, run_with, start_node};
 use tepui_protocol::{
-    Capability, Constraints, FrameworkInfo, GroupPolicy, Resource, Resources, Role, Scalar, messages::operator,
+    Capability, Constraints, FrameworkInfo, GroupPolicy, Resource, Resources, Role, Scalar,
+    messages::operator,
 };
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::{MemoryStore, RedbStore, StateStore};
@@ -115,6 +116,9 @@ pub(crate) struct Arguments {
     /// Repeated: that meet any of these
     #[arg(long = "constraint", value_name = "CONDITIONS")]
     constraints: Vec<String>,
+    /// Agents of other regions than the master's, too
+    #[arg(long)]
+    any_region: bool,
     /// Whom the tasks run as on their agents [default: what the agents say]
     #[arg(long, value_name = "USER")]
     user: Option<String>,
@@ -161,6 +165,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         role: arguments.role,
         user: arguments.user.unwrap_or_default(),
         constraints,
+        any_region: arguments.any_region,
     };
     let started = match pod {
         Some(policy) => start_pod(&node, &master, job, account, policy),
@@ -263,6 +268,7 @@ struct Account {
     role: Role,
     user: String,
     constraints: Constraints,
+    any_region: bool,
 }
 
 struct Running {
@@ -302,6 +308,9 @@ fn framework(node: &Node, name: &str, account: Account) -> FrameworkInfo {
         user: account.user,
         ..FrameworkInfo::new(name, account.role.clone())
     };
+    if account.any_region {
+        info.capabilities.insert(Capability::RegionAware);
+    }
     if !account.constraints.is_empty() {
         info.constraints.insert(account.role, account.constraints);
     }

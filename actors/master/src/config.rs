@@ -42,6 +42,8 @@ pub struct MasterConfig {
     pub fair_share_excluded: BTreeSet<String>,
     /// Weights of roles; what the registry holds takes precedence.
     pub weights: BTreeMap<Role, f64>,
+    /// Where the cluster is: agents with the attribute `region` of another one are for frameworks with REGION_AWARE only.
+    pub region: Option<String>,
     /// How long a master that starts with quotas waits for four fifths of its agents before it offers
     /// anything.
     #[serde(with = "seconds")]
@@ -97,6 +99,7 @@ impl Default for MasterConfig {
             min_allocatable: Minimum::default(),
             fair_share_excluded: BTreeSet::new(),
             weights: BTreeMap::new(),
+            region: None,
             quota_hold_timeout: minutes(10),
             roles: None,
             heartbeat_interval: Duration::from_secs(15),
@@ -158,6 +161,7 @@ impl MasterConfig {
             min_allocatable: self.min_allocatable.clone(),
             fair_share_excluded: self.fair_share_excluded.clone(),
             agent_order: AgentOrder::Shuffled(self.seed),
+            region: self.region.clone(),
             ..Options::default()
         }
     }

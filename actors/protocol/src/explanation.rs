@@ -21,6 +21,8 @@ pub enum Reason {
     NothingFree,
     /// It has GPUs, and the framework lacks the capability GPU_RESOURCES.
     ForGpuFrameworks,
+    /// It is in another region, and the framework lacks the capability REGION_AWARE.
+    Remote,
     /// The framework takes no such agents, by its constraints.
     Constrained,
     /// What is free is reserved for other roles, or of a kind that the framework does not understand.
@@ -48,6 +50,7 @@ impl fmt::Display for Reason {
             Reason::ForGpuFrameworks => {
                 "has GPUs; the framework lacks the capability GPU_RESOURCES"
             }
+            Reason::Remote => "in another region; the framework lacks the capability REGION_AWARE",
             Reason::Constrained => {
                 "its attributes or its host are not what the framework's constraints ask for"
             }

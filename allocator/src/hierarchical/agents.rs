@@ -60,9 +60,21 @@ impl Agent {
         !self.total.gpus().is_zero()
     }
 
-    /// Whether a framework takes it in a role.
-    pub(super) fn is_taken_by(&self, framework: &Framework, role: &Role) -> bool {
-        framework.takes_agent(role, &self.hostname, &self.attributes)
+    /// Whether it is in another region than `here`.
+    pub(super) fn is_remote(&self, here: Option<&str>) -> bool {
+        let regions = here.zip(self.attributes.get("region"));
+        regions.is_some_and(|(here, there)| here != there)
+    }
+
+    /// Whether a framework takes it in a role, in a cluster that is `here`.
+    pub(super) fn is_taken_by(
+        &self,
+        framework: &Framework,
+        role: &Role,
+        here: Option<&str>,
+    ) -> bool {
+        (framework.takes_remote_agents() || !self.is_remote(here))
+            && framework.takes_agent(role, &self.hostname, &self.attributes)
     }
 
     pub(super) fn is_listed(&self, whitelist: Option<&BTreeSet<String>>) -> bool {

@@ -65,6 +65,10 @@ impl Framework {
         self.can(Capability::GpuResources)
     }
 
+    pub(crate) fn takes_remote_agents(&self) -> bool {
+        self.can(Capability::RegionAware)
+    }
+
     /// Whether the framework understands resources of this kind.
     pub(crate) fn understands(&self, entry: &Resource) -> bool {
         (!entry.revocable || self.can(Capability::RevocableResources))

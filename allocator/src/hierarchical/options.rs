@@ -37,6 +37,10 @@ pub struct Options {
     pub agent_order: AgentOrder,
     /// Who is offered agents with GPUs.
     pub gpu_agents: GpuAgents,
+    /// Where the cluster is: agents whose attribute `region` says another one are offered to frameworks with the capability
+    /// REGION_AWARE only. Without it, all agents count as being here.
+    //= mesos, differs: fault domains are attributes, `region` and `zone`
+    pub region: Option<String>,
 }
 
 impl Default for Options {
@@ -48,6 +52,7 @@ impl Default for Options {
             fair_share_excluded: BTreeSet::new(),
             agent_order: AgentOrder::Shuffled(0),
             gpu_agents: GpuAgents::default(),
+            region: None,
         }
     }
 }

@@ -117,7 +117,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
         let only_for_gpus =
             self.options.gpu_agents == GpuAgents::ForGpuFrameworks && self.agents[agent].has_gpus();
         let takes = (!only_for_gpus || framework.takes_gpu_agents())
-            && self.agents[agent].is_taken_by(framework, role);
+            && self.agents[agent].is_taken_by(framework, role, self.options.region.as_deref());
         takes.then(|| framework.understood(free))
     }
 

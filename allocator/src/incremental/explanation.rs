@@ -74,7 +74,11 @@ impl IncrementalDrf {
         if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
             return Reason::ForGpuFrameworks;
         }
-        if !agent.is_taken_by(framework, &seat.role) {
+        let here = self.options.region.as_deref();
+        if agent.is_remote(here) && !framework.takes_remote_agents() {
+            return Reason::Remote;
+        }
+        if !agent.is_taken_by(framework, &seat.role, here) {
             return Reason::Constrained;
         }
         let usable = agent

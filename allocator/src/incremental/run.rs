@@ -94,7 +94,7 @@ impl IncrementalDrf {
         if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
             return None;
         }
-        if !agent.is_taken_by(framework, &seat.role) {
+        if !agent.is_taken_by(framework, &seat.role, self.options.region.as_deref()) {
             return None;
         }
         let usable =

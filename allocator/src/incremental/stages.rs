@@ -114,7 +114,7 @@ impl Counter<'_> {
         if only_for_gpus && agent.has_gpus() && !framework.takes_gpu_agents() {
             return Answer::Nothing;
         }
-        if !agent.is_taken_by(framework, &seat.role) {
+        if !agent.is_taken_by(framework, &seat.role, self.options.region.as_deref()) {
             // Of this agent: of another one with as much it may take something.
             return Answer::Refused;
         }

@@ -403,3 +403,22 @@ fn constraints_hold_beside_guarantees() {
          framework f2 role2                               -> f2:agent1",
     );
 }
+
+//= mesos, fault domains
+#[test]
+fn agents_of_other_regions_are_for_those_who_take_them() {
+    let region = Some("here".to_owned());
+    Cluster::new(Options {
+        region,
+        ..Options::default()
+    })
+    .play(
+        "framework f1 role1
+         agent agent1 2/1024                              -> f1:agent1
+         remove agent1
+         agent agent2 2/1024; attributes agent2 region=here -> f1:agent2
+         agent agent3 2/1024                              -> f1:agent3
+         return f1 agent3 role1 2/1024; attributes agent3 region=there -> none
+         framework f2 role2 region                        -> f2:agent3",
+    );
+}

@@ -20,7 +20,7 @@
 //! | `tick`, `wait SECONDS` | one interval later, the periodic run; only time passes |
 //! | `filters role 1`, `share role 0.5` | assert the role's active filters or dominant share |
 //!
-//! After a framework's roles may follow `gpu`, `revocable` (capabilities), `!role` (suppressed),
+//! After a framework's roles may follow `gpu`, `revocable`, `region` (capabilities), `!role` (suppressed),
 //! `role>=cpus:0.1|mem:10` (minimum), `role@rack=r1,ssd|hostname=b` (a role with constraints).
 //!
 //! An allocation is `f:a` (all that agent a has), `f:a=1/512,...` (that), with the role after an `@` where
@@ -218,6 +218,8 @@ impl Cluster {
                 terms.roles.insert(role(name));
             } else if let Some(name) = word.strip_prefix('!') {
                 suppressed.insert(role(name));
+            } else if *word == "region" {
+                terms.capabilities.insert(Capability::RegionAware);
             } else if *word == "gpu" {
                 terms.capabilities.insert(Capability::GpuResources);
             } else if *word == "revocable" {

@@ -61,6 +61,7 @@ impl Production {
             fair_share_excluded: BTreeSet::new(),
             agent_order: AgentOrder::Shuffled(seed),
             gpu_agents: GpuAgents::ForAll,
+            ..Options::default()
         });
         let roles = &world.workload().roles;
         allocator.update_weights(roles.weights());

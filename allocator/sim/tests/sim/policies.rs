@@ -176,7 +176,7 @@ fn best_fit_drfh_puts_tasks_where_their_shape_is() {
 
 fn slo(level: &str) -> Settings {
     Settings {
-        slo: vec![Terms::parse(level).unwrap()],
+        slo: vec![Terms::parse(level).expect("a service level")],
         ..Settings::default()
     }
 }
