@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `posix` | the call, until the program is executed; the launcher, and what needs no privileges |
 //! | `linux` | the call, until the program has ended and nothing of its container is left; all defaults |
+//! | `image` | as `linux`, over the layers of an image that is there (docs/images.md) |
 //! | `rss-512` | the same, with 512 MiB in use by this process |
 //!
 //! The floor, in the same run and in turns with the others: the same program spawned by this
@@ -15,11 +16,18 @@ mod figures;
 use std::{
     collections::BTreeMap,
     fs,
+    path::Path,
     process::{Command, Stdio},
 };
 
 use figures::{quantile, record, wall};
-use tepui_isolation::{Container, Containerizer, IsolationConfig, LaunchSpec, launch::Program};
+use ring::digest::{SHA256, digest};
+use serde_json::json;
+use tepui_fetch::{FetchConfig, Images, Work};
+use tepui_isolation::{
+    Container, Containerizer, Image, IsolationConfig, LaunchSpec, launch::Program,
+};
+use tepui_protocol::provision::ImageInfo;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tepui");
 const LAUNCHES: usize = 200;
@@ -30,6 +38,8 @@ struct Bench {
     dir: tempfile::TempDir,
     containerizer: Containerizer,
     launches: usize,
+    /// What containers see in place of the machine's files.
+    images: Option<Images>,
 }
 
 impl Bench {
@@ -50,12 +60,37 @@ impl Bench {
             println!("left out: isolator {}: {}", off.name, off.reason);
             return None;
         }
-        let launches = 0;
+        let (launches, images) = (0, None);
         Some(Self {
             dir,
             containerizer,
             launches,
+            images,
         })
+    }
+
+    /// The same with an image of one layer, which is a static busybox.
+    fn with_image(self) -> Option<Self> {
+        let busybox = fs::read("/bin/busybox").unwrap_or_default();
+        if busybox.is_empty() {
+            println!("left out: image: there is no /bin/busybox");
+            return None;
+        }
+        layout(&self.dir.path().join("layout"), &busybox);
+        let images = Images::open(self.dir.path(), FetchConfig::default()).expect("a store");
+        Some(Self {
+            images: Some(images),
+            ..self
+        })
+    }
+
+    /// The image for a container, as its agent lays it out before the launch.
+    fn image(&self, name: &str) -> Option<Image> {
+        let images = self.images.as_ref()?;
+        let path = self.dir.path().join("layout");
+        let wanted = ImageInfo::new(format!("oci:{}", path.display()));
+        let taken = images.take(&wanted, None, name, &Work::default());
+        Some(taken.expect("the image can be used"))
     }
 
     /// Launches `true` once, in a fresh sandbox: milliseconds until it is executed, and until all
@@ -65,14 +100,21 @@ impl Bench {
         let name = format!("c{}", self.launches);
         let sandbox = self.dir.path().join("sandboxes").join(&name);
         fs::create_dir_all(&sandbox).expect("a sandbox");
+        let image = self.image(&name);
+        let program = if image.is_some() {
+            "/true"
+        } else {
+            "/bin/true"
+        };
         let container = Container {
             name,
+            image,
             sandbox: sandbox.clone(),
             milli_cpus: 1000,
             memory: Some(128 << 20),
             ..Container::default()
         };
-        let spec = LaunchSpec::new("/bin/true".to_owned(), vec![], BTreeMap::new(), sandbox);
+        let spec = LaunchSpec::new(program.to_owned(), vec![], BTreeMap::new(), sandbox);
         let mut launched = None;
         let executed = wall(|| {
             let running = self.containerizer.launch(&container, &spec);
@@ -86,8 +128,44 @@ impl Bench {
                 .destroy(&container.name)
                 .expect("nothing is left");
         });
+        if let Some(images) = &self.images {
+            images.release(&container.name);
+        }
         [executed, executed + ended].map(|span| span.as_secs_f64() * 1e3)
     }
+}
+
+/// Writes a layout with one image: the program under the name `true`.
+fn layout(path: &Path, program: &[u8]) {
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(program.len() as u64);
+    layer
+        .append_data(&mut header, "true", program)
+        .expect("memory");
+    let layer = layer.into_inner().expect("memory");
+    let blobs = path.join("blobs/sha256");
+    fs::create_dir_all(&blobs).expect("a directory");
+    let blob = |bytes: &[u8]| {
+        let digest = digest(&SHA256, bytes);
+        let hex: String = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        fs::write(blobs.join(&hex), bytes).expect("a directory");
+        json!({ "digest": format!("sha256:{hex}"), "size": bytes.len() })
+    };
+    let layer = blob(&layer);
+    let config = json!({ "rootfs": { "diff_ids": [layer["digest"]] } });
+    let config = blob(config.to_string().as_bytes());
+    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
+    let manifest = blob(manifest.to_string().as_bytes());
+    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+    fs::write(path.join("index.json"), index.to_string()).expect("a directory");
 }
 
 /// The same without any container.
@@ -111,18 +189,21 @@ fn sorted(mut times: Vec<f64>) -> Vec<f64> {
 }
 
 /// All cases in turns, so that a busy moment of the machine is one of each.
-fn measure(suffix: &str, posix: &mut Bench, linux: &mut Option<Bench>) {
+fn measure(suffix: &str, posix: &mut Bench, linux: &mut Option<Bench>, image: &mut Option<Bench>) {
     let [mut floor_executed, mut floor_ended, mut executed, mut ended] = [const { Vec::new() }; 4];
+    let mut over_image = Vec::new();
     for _ in 0..LAUNCHES {
         let [bare_executed, bare_ended] = bare();
         floor_executed.push(bare_executed);
         floor_ended.push(bare_ended);
         executed.push(posix.launch()[0]);
         ended.extend(linux.as_mut().map(|linux| linux.launch()[1]));
+        over_image.extend(image.as_mut().map(|image| image.launch()[1]));
     }
     let rows = [
         ("launch/posix/to-exec", executed, floor_executed),
-        ("launch/linux/to-gone", ended, floor_ended),
+        ("launch/linux/to-gone", ended, floor_ended.clone()),
+        ("launch/image/to-gone", over_image, floor_ended),
     ];
     for (name, times, floor) in rows {
         if times.is_empty() {
@@ -146,8 +227,9 @@ fn main() {
     let unprivileged = ["posix/rlimits", "linux/nnp", "linux/seccomp", "disk/du"];
     let mut posix = Bench::with(&unprivileged).expect("it needs no privileges");
     let mut linux = Bench::with(&["auto"]);
-    measure("", &mut posix, &mut linux);
+    let mut image = Bench::with(&["auto"]).and_then(Bench::with_image);
+    measure("", &mut posix, &mut linux, &mut image);
     let ballast = std::hint::black_box(vec![1u8; BALLAST]);
-    measure("/rss-512", &mut posix, &mut linux);
+    measure("/rss-512", &mut posix, &mut linux, &mut image);
     drop(ballast);
 }

@@ -13,6 +13,12 @@ need sort coreutils
 need ps procps
 need ip iproute2
 
+# What some tests can do without, and say so.
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    need busybox busybox-static
+    need docker-registry docker-registry
+fi
+
 if ! command -v cargo >/dev/null 2>&1; then
     echo "error: cargo is missing: install Rust 1.91 or newer" >&2
     exit 1

@@ -23,6 +23,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de};
 use tepui_agent::AgentConfig;
+use tepui_fetch::FetchConfig;
 use tepui_isolation::IsolationConfig;
 use tepui_master::MasterConfig;
 use tepui_protocol::{Resources, Role};
@@ -78,6 +79,7 @@ pub(crate) struct AgentSection {
     resources: Resources,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) isolation: IsolationConfig,
+    pub(crate) fetch: FetchConfig,
     pub(crate) options: AgentConfig,
 }
 
@@ -170,13 +172,22 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| at(name, text, &error))?;
         config.master.options.validate().map_err(|error| {
             let key = error.field.split('.').next_back().unwrap_or_default();
-            let line = text
-                .lines()
-                .position(|line| line.trim_start().starts_with(key));
-            format!("{name}:{}: {error}", line.map_or(1, |n| n + 1))
+            format!("{name}:{}: {error}", line_of(text, key))
+        })?;
+        config.agent.fetch.validate().map_err(|problem| {
+            let key = problem.split(' ').next().unwrap_or_default();
+            format!("{name}:{}: {problem}", line_of(text, key))
         })?;
         Ok(config)
     }
+}
+
+/// The first line that begins with `key`.
+fn line_of(text: &str, key: &str) -> usize {
+    let found = text
+        .lines()
+        .position(|line| line.trim_start().starts_with(key));
+    found.map_or(1, |n| n + 1)
 }
 
 /// `file:line: the line: what is wrong`.
@@ -276,6 +287,15 @@ mod tests {
             error.starts_with("m.toml:2: heartbeat_interval = -1: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn fetching_has_settings_of_its_own() {
+        let config = Config::parse("a.toml", "[agent.fetch]\ncache_mib = 0\n").unwrap();
+        assert_eq!(config.agent.fetch.cache_mib, 0);
+        let text = "[agent.fetch]\nstall_timeout = 0\n";
+        let error = Config::parse("a.toml", text).unwrap_err();
+        assert_eq!(error, "a.toml:2: stall_timeout = 0: must be a number > 0");
     }
 
     #[test]

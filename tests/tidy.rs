@@ -18,6 +18,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("tepui-allocator-models", &[]),
     ("tepui-sim", &["tepui-allocator", "tepui-protocol"]),
     ("tepui-isolation", &["tepui-protocol"]),
+    ("tepui-fetch", &["tepui-protocol", "tepui-isolation"]),
     (
         "tepui-framework",
         &["tepui-runtime", "tepui-protocol", "tepui-store"],
@@ -42,6 +43,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "tepui-protocol",
             "tepui-store",
             "tepui-isolation",
+            "tepui-fetch",
         ],
     ),
     (

@@ -16,8 +16,9 @@ use tepui_protocol::{GpuShare, Resources, Scalar, lifecycle::Limits};
 
 use crate::{
     cgroup::{self, Backend, Usage},
+    image::Image,
     isolators::{self, Core, Isolator, IsolatorError, Machine},
-    launch::{self, Plan, Program},
+    launch::{self, Plan, Program, User},
     process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
     sampler::Sampler,
     session::{self, Session, Wish},
@@ -48,6 +49,8 @@ pub struct Container {
     pub grows: bool,
     /// A directory of the machine that it shares with others, where it has any.
     pub shared: Option<PathBuf>,
+    /// What it sees in place of the machine's files.
+    pub image: Option<Image>,
 }
 
 impl Container {
@@ -70,7 +73,14 @@ impl Container {
             gpus: Vec::new(),
             grows: false,
             shared: None,
+            image: None,
         }
+    }
+
+    /// Where what it changes of its image lies.
+    pub(crate) fn changes(&self) -> Option<PathBuf> {
+        let overlay = &self.image.as_ref()?.overlay;
+        Some(overlay.directory.join(&overlay.upper))
     }
 
     /// The same with limits beyond its resources.
@@ -157,6 +167,13 @@ impl Containerizer {
         container: &Container,
         spec: &LaunchSpec,
     ) -> Result<Launched, LaunchError> {
+        if let Some(image) = container.image.as_ref().filter(|_| !self.takes_images()) {
+            let name = &image.name;
+            let text = format!("image {name}: {}", Self::NO_IMAGES);
+            let source = Box::new(IsolatorError::Refused(text));
+            let name = isolators::FILESYSTEM;
+            return Err(LaunchError::Isolator { name, source });
+        }
         if self.isolators.is_empty() {
             return spec.launch();
         }
@@ -201,6 +218,27 @@ impl Containerizer {
         let mut plan = beside(plan, process, spec)?;
         plan.environment.extend(spec.environment.clone());
         session::start(&self.launcher, &plan, wish)
+    }
+
+    /// What is to be said where containers cannot have images.
+    pub const NO_IMAGES: &'static str =
+        "images need the isolator filesystem/linux, which is off on this agent; run it as root";
+
+    /// Whether containers can have images.
+    pub fn takes_images(&self) -> bool {
+        self.names().contains(&isolators::FILESYSTEM)
+    }
+
+    /// Whom the processes of a container run as; this process's user where absent.
+    ///
+    /// # Errors
+    /// The isolator's that does not allow it.
+    pub fn user(&self, container: &Container) -> Result<Option<User>, IsolatorError> {
+        let mut asked = self
+            .isolators
+            .iter()
+            .map(|(_, isolator)| isolator.user(container));
+        asked.find_map(Result::transpose).transpose()
     }
 
     fn plan(&self, container: &Container, spec: &LaunchSpec) -> Result<Plan, LaunchError> {

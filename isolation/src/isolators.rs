@@ -29,7 +29,7 @@ use caps::{CapSet, Capability};
 use crate::{
     cgroup::{Backend, CgroupError, Controller, Usage},
     container::{Container, IsolationConfig},
-    launch::Plan,
+    launch::{Plan, User},
 };
 
 pub(crate) use self::core::Core;
@@ -64,6 +64,14 @@ pub trait Isolator: Debug + Send + Sync {
     /// # Errors
     /// [`IsolatorError`]; the container is not launched then.
     fn prepare(&self, container: &Container, plan: &mut Plan) -> Result<(), IsolatorError>;
+
+    /// Whom it would have the processes of the container run as; none where that is not its concern.
+    ///
+    /// # Errors
+    /// [`IsolatorError`] when it cannot be that user.
+    fn user(&self, _container: &Container) -> Result<Option<User>, IsolatorError> {
+        Ok(None)
+    }
 
     /// The container has got other resources.
     ///
@@ -133,6 +141,9 @@ pub(crate) struct Entry {
     pub(crate) is_default: bool,
 }
 
+/// The one that gives a container its files.
+pub(crate) const FILESYSTEM: &str = "filesystem/linux";
+
 /// All isolators, in the order in which they prepare a launch.
 pub(crate) fn all() -> &'static [Entry] {
     use Controller::*;
@@ -161,7 +172,7 @@ pub(crate) fn all() -> &'static [Entry] {
         entry("namespaces/uts", namespaces::uts, &[], true),
         entry("namespaces/cgroup", namespaces::cgroup, &[], true),
         entry("posix/user", user::build, &[], true),
-        entry("filesystem/linux", filesystem::build, &[], true),
+        entry(FILESYSTEM, filesystem::build, &[], true),
         entry("gpu/nvidia", gpu::build, &[], true),
         entry("posix/rlimits", rlimits::build, &[], true),
         entry("linux/capabilities", capabilities::build, &[], true),

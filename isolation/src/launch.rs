@@ -44,7 +44,7 @@ pub(crate) use client::follow;
 pub use client::{Program, start};
 pub(crate) use disk::used as disk_used;
 pub use plan::{
-    Bind, DiskWatch, MemoryWatch, Namespace, Plan, Rlimit, Root, Syscalls, Tmpfs, User,
+    Bind, DiskWatch, MemoryWatch, Namespace, Overlay, Plan, Rlimit, Root, Syscalls, Tmpfs, User,
 };
 pub(crate) use process::resource;
 pub use report::{Failure, Limitation, LimitationKind, Outcome, Stage};

@@ -12,6 +12,7 @@
 //! | run a command under limits, kept from all others | [`container`] |
 //! | which limits and barriers are there? | [`isolators`] |
 //! | how does a process come to run under them? | [`launch`] |
+//! | what is an image to a container? | [`image`] |
 //! | groups of processes that the kernel limits and counts together | [`cgroup`] |
 //! | start a process with its output in files, wait for its end | [`process`] |
 //! | is that still the same process? signal it and nothing else | [`process::identity`] |
@@ -26,6 +27,7 @@ pub mod cgroup;
 pub mod container;
 pub mod discovery;
 pub mod gpu;
+pub mod image;
 pub mod isolators;
 pub mod launch;
 pub mod process;
@@ -36,6 +38,7 @@ pub mod session;
 pub use cgroup::Usage;
 pub use container::{Container, Containerizer, IsolationConfig};
 pub use discovery::{Discovered, DiscoveryError};
+pub use image::Image;
 pub use launch::{Limitation, LimitationKind, Outcome};
 pub use process::{Ended, LaunchError, LaunchSpec, Launched, ProcessIdentity, Signal};
 pub use sampler::Sampler;

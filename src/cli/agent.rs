@@ -14,6 +14,7 @@ use tepui_agent::{
     AgentActor, AgentConfig, StopAgent, SystemLauncher,
     monitor::{CONTAINERS, Containers, MONITOR, Monitor},
 };
+use tepui_fetch::{FetchConfig, Fetcher, Images};
 use tepui_isolation::{Containerizer, IsolationConfig, discovery::discover};
 use tepui_protocol::Resources;
 use tepui_runtime::{AnyPid, Node, Pid};
@@ -117,6 +118,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut isolation = isolation_of(&arguments.isolation, section.isolation.clone(), &work_dir);
     let gpus = arguments.gpus.or(section.gpu_devices.clone());
     let gpus = gpus.find(&isolation.cdi_dirs)?;
+    let fetch = section.fetch.clone();
     let mut config = settings(&arguments, section, &work_dir)?;
     gpus.tell();
     let reason = gpus.reason().to_owned();
@@ -127,7 +129,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = nodes::open_store(&work_dir)?;
     let (node, door) = nodes::start_with_door(&listen).await?;
     let config = AgentConfig { door, ..config };
-    let agent = spawn(&node, config, containerizer, store, master);
+    let agent = spawn(&node, config, (containerizer, fetch), store, master);
     let agent = agent.map_err(|error| gpus::explained(error, &reason))?;
     isolation::tell(off);
     isolation::tell(not_offered);
@@ -192,16 +194,19 @@ pub(crate) fn isolation_of(
 /// Starts an agent on `node`.
 ///
 /// # Errors
-/// When its records cannot be read, or are those of another machine or settings.
+/// When its records cannot be read, or are those of another machine or settings; or its cache of
+/// fetched files cannot be used.
 pub(crate) fn spawn(
     node: &Node,
     config: AgentConfig,
-    containerizer: Containerizer,
+    (containerizer, fetch): (Containerizer, FetchConfig),
     store: tepui_store::RedbStore,
     master: AnyPid,
 ) -> anyhow::Result<Pid<AgentActor>> {
     let launcher = SystemLauncher::current_exe().context("cannot tell where this program is")?;
-    let launcher = launcher.contained(containerizer);
+    let images = Images::open(&config.work_dir, fetch.clone())?;
+    let fetcher = Fetcher::open(&config.work_dir, fetch)?;
+    let launcher = launcher.contained(containerizer).fetching(fetcher, images);
     let (store, launcher) = (Box::new(store), Box::new(launcher));
     let agent = AgentActor::new(config, store, launcher, master, node.rng())?;
     let agent = node.spawn("agent", agent)?;

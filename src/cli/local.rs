@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use tepui_agent::{AgentActor, AgentConfig};
+use tepui_fetch::FetchConfig;
 use tepui_isolation::{Containerizer, Discovered, IsolationConfig, discovery::discover};
 use tepui_master::MasterConfig;
 use tepui_protocol::{Resource, Resources, Role, Scalar};
@@ -145,7 +146,8 @@ impl Cluster {
     ) -> anyhow::Result<()> {
         let store = nodes::open_store(&config.work_dir)?;
         let node = nodes::start(&Listen::locally(0, &config.work_dir)).await?;
-        let agent = agent::spawn(&node, config, containerizer, store, master)?;
+        let fetch = FetchConfig::default();
+        let agent = agent::spawn(&node, config, (containerizer, fetch), store, master)?;
         self.agents.push((node, agent));
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! With `--state-dir` a process that was killed goes on where it was when it is started again.
 //! `run/watch.rs` has the news that are printed on the way.
 
+mod files;
 mod lifecycle;
 mod watch;
 
@@ -35,6 +36,7 @@ use crate::{
     client::Client,
     output,
 };
+use files::FileFlags;
 use lifecycle::LifecycleFlags;
 use watch::{Receiver, Watched};
 
@@ -47,10 +49,13 @@ Examples:
   tepui run --role analytics --job wordcount.toml
   tepui run --pod web.toml            its groups together on one agent, all or none: docs/pods.md
   tepui run --constraint rack=r1,ssd --constraint hostname=node7 -- ./train
+  tepui run --uri http://10.0.0.1/tool.tar.gz,extract,cache -- ./tool/run
+  tepui run --image oci:/srv/images/busybox:1 -- ls /
   tepui run --health-http 8080/health --restarts 5 -- ./server --port 8080
   tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
 
-One argument is a line for /bin/sh; several are a program and its arguments.
+One argument is a line for /bin/sh; several are a program and its arguments. In an image, a program
+goes to the image's entry point, and without any command the image runs its own.
 A job file has groups of commands, which may wait for each other:
   name = \"wordcount\"
   [[group]]
@@ -61,6 +66,7 @@ A job file has groups of commands, which may wait for each other:
   mem = 64            # MiB, default 128
   gpus = 0.5          # default 0
   health = { tcp = 8080 }   # see docs/health.md
+  uris = [\"http://10.0.0.1/words.tar.gz,extract\"]   # see docs/fetcher.md
   [[group]]
   name = \"reduce\"
   after = [\"map\"]
@@ -80,7 +86,7 @@ const WAITING: &str =
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The command: a line for the shell, or a program and its arguments
-    #[arg(last = true, required_unless_present_any = ["job", "pod"], value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present_any = ["job", "pod", "image"], value_name = "COMMAND")]
     command: Vec<String>,
     /// Run the groups of this TOML file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "cpus", "mem", "gpus", "instances"])]
@@ -125,6 +131,8 @@ pub(crate) struct Arguments {
     /// Keep state here, so that a killed `tepui run` can be started again and goes on
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    files: FileFlags,
     #[command(flatten)]
     lifecycle: LifecycleFlags,
     /// Print nothing but errors
@@ -203,11 +211,16 @@ impl Arguments {
             Resource::scalar("mem", self.mem.unwrap_or(Scalar::from_whole(128))),
             Resource::scalar("gpus", self.gpus.unwrap_or(Scalar::ZERO)),
         ]);
-        let name = job_name(&self.command[0]);
-        let line = shell_line(&self.command);
+        let name = job_name(self.command.first().map_or("", String::as_str));
+        // An image may know what to run.
+        let line = match self.command.is_empty() {
+            true => "true".to_owned(),
+            false => shell_line(&self.command),
+        };
         let mut job = Job::single(&name, &line, resources, self.instances).map_err(bad_input)?;
         job.groups[0].retries = self.retries;
         job.groups[0].lifecycle = self.lifecycle.lifecycle();
+        self.files.apply(&mut job.groups[0], &self.command);
         Ok(job)
     }
 

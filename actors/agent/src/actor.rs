@@ -152,6 +152,13 @@ impl AgentActor {
                     state.on_probed(now, &run, alive, out)
                 });
             }
+            Effect::GiveUp(run) => self.launcher.give_up(&run),
+            Effect::Progress(run) => {
+                let progress = self.launcher.progress(&run);
+                self.apply(ctx, |state, now, out| {
+                    state.on_progress(now, &run, progress, out)
+                });
+            }
             Effect::Stop(Stop::Asked) => ctx.stop(),
             Effect::Stop(Stop::Refused(why)) => {
                 ctx.fail(format!("the master refuses this agent: {why}"));

@@ -15,6 +15,7 @@
 //! | tasks: run, kill | `agent/tasks.rs` |
 //! | executors: launched, registered, lost | `agent/executors.rs` |
 //! | which task gets which GPU | `agent/gpus.rs` |
+//! | launches that get files first | `agent/fetching.rs` |
 //! | executors: ended, with their tasks | `agent/executor_end.rs` |
 //! | one task's updates | `agent/stream.rs` |
 //! | updates on their way | `agent/updates.rs` |
@@ -28,6 +29,7 @@ mod compatible;
 mod endings;
 mod executor_end;
 mod executors;
+mod fetching;
 mod gpus;
 mod invariants;
 mod master;
@@ -150,6 +152,8 @@ struct Executor {
     standing: Standing,
     /// Its launch is under way: it cannot be killed before it is known what came of that.
     launching: bool,
+    /// Its launch gets files first.
+    fetches: bool,
     /// What becomes of its tasks when it ends; FAILED, with how it ended, if nothing is said here.
     verdict: Option<Verdict>,
     /// How it ended, while what it left behind is being killed.
@@ -293,6 +297,7 @@ impl Agent {
             Timer::Registration(run) => self.registration_over(&run, out),
             Timer::Recovery => self.recovery_over(now, out),
             Timer::Probe(run) => self.probe(now, &run, out),
+            Timer::Progress(run, after) => self.look_at_fetching(&run, after, out),
             Timer::ShutdownGrace(run) => self.kill_run(&run, out),
             Timer::Retry {
                 framework_id,

@@ -39,6 +39,10 @@ pub enum Effect {
     Kill(ExecutorRun, Option<ProcessIdentity>),
     /// See whether a process still runs; answered by `on_probed`.
     Probe(ExecutorRun, ProcessIdentity),
+    /// Give up a launch that gets files; it is answered by `on_launched` soon.
+    GiveUp(ExecutorRun),
+    /// See how far a launch is; answered by `on_progress`.
+    Progress(ExecutorRun),
     /// End the agent.
     Stop(Stop),
 }
@@ -106,6 +110,8 @@ pub enum Timer {
     Recovery,
     /// See whether an executor whose link broke is dead.
     Probe(ExecutorRun),
+    /// See how far a launch is that gets files; the next look comes after twice that time.
+    Progress(ExecutorRun, Duration),
     /// An executor that was asked to shut down must be gone.
     ShutdownGrace(ExecutorRun),
     /// Send a status update again.

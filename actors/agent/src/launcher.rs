@@ -1,6 +1,7 @@
 //! Processes of executors and their sandboxes: what the agent needs of an operating system, as a
 //! trait, so that a simulation can give scripted ones in its place.
 
+mod files;
 mod looks;
 mod system;
 
@@ -12,7 +13,10 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use tepui_isolation::{Outcome, Piece, ProcessIdentity, Usage};
-use tepui_protocol::{CommandInfo, ExecutorId, FrameworkId, GpuShare, Resources, Timestamp};
+use tepui_protocol::{
+    CommandInfo, ExecutorId, FrameworkId, GpuShare, Resources, Timestamp,
+    provision::{CommandUri, ImageInfo},
+};
 
 pub use system::SystemLauncher;
 
@@ -45,6 +49,10 @@ pub struct ExecutorLaunch {
     pub resources: Resources,
     /// Their GPUs.
     pub gpus: Vec<GpuShare>,
+    /// Files to get into the sandbox first.
+    pub uris: Vec<CommandUri>,
+    /// What it, or its task, sees in place of the machine's files.
+    pub image: Option<ImageInfo>,
 }
 
 /// A run that has live tasks.
@@ -76,6 +84,14 @@ pub trait Launcher: Send + 'static {
         &mut self,
         launch: ExecutorLaunch,
     ) -> LocalBoxFuture<'static, Result<Launched, String>>;
+
+    /// Gives up a launch that is getting files; it resolves to an error soon.
+    fn give_up(&mut self, _run: &ExecutorRun) {}
+
+    /// How far a launch is that is getting files, for people.
+    fn progress(&self, _run: &ExecutorRun) -> Option<String> {
+        None
+    }
 
     /// Kills all processes of a run, also those that its executor started and left behind.
     /// Resolves when none is left, or to a text for people. `process` may long be over.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tepui_isolation::IsolationConfig;
+use tepui_isolation::{Image, IsolationConfig};
 use tepui_protocol::{
     GpuShare,
     messages::environment::{self, ExecutorPlace, InvalidPlace},
@@ -26,6 +26,8 @@ pub struct ExecutorConfig {
     pub task_user: Option<String>,
     /// The GPUs of its task.
     pub gpus: Vec<GpuShare>,
+    /// The image of its task.
+    pub image: Option<Image>,
     /// The time from a registration to the next attempt; doubles up to `register_backoff_max`.
     pub register_backoff: Duration,
     /// The longest time between attempts.
@@ -45,6 +47,7 @@ impl ExecutorConfig {
             isolation: None,
             task_user: None,
             gpus: Vec::new(),
+            image: None,
             register_backoff: Duration::from_millis(250),
             register_backoff_max: Duration::from_secs(5),
             resend_after: Duration::from_secs(10),
@@ -73,6 +76,16 @@ impl ExecutorConfig {
         config.isolation = isolation.map(read).transpose()?;
         config.task_user = std::env::var(environment::TASK_USER).ok();
         config.gpus = environment::gpus(|name| std::env::var(name).ok())?;
+        let read = |text: String| {
+            // The text has what its author says, and may be long.
+            Image::from_text(&text).map_err(|problem| InvalidPlace::Invalid {
+                name: environment::TASK_IMAGE,
+                value: "..".to_owned(),
+                problem,
+            })
+        };
+        let image = std::env::var(environment::TASK_IMAGE).ok();
+        config.image = image.map(read).transpose()?;
         if secret.is_some() {
             config.listen = NodeAddr::door(0);
         }

@@ -1,6 +1,6 @@
 //! The environment variables of a task.
 //!
-//! In order, later ones winning: what the executor inherited; `TEPUI_TASK_ID`, `TEPUI_SANDBOX`,
+//! In order, later ones winning: what the executor inherited, or the image's own in place of that; `TEPUI_TASK_ID`, `TEPUI_SANDBOX`,
 //! `TEPUI_FRAMEWORK_ID`, `TEPUI_AGENT_ID`, `TEPUI_MASTER` (where known), `TEPUI_PORT0`, ... (the
 //! first 100 ports of the task); in a group `TEPUI_SHARED`; `MESOS_TASK_ID`, `MESOS_SANDBOX` for commands written for Mesos;
 //! the command's own variables; and `TEPUI_RUN`, by which everything the task started is found.
@@ -35,7 +35,12 @@ pub fn shared(config: &ExecutorConfig) -> PathBuf {
 pub fn of_task(config: &ExecutorConfig, task: &TaskInfo) -> BTreeMap<String, String> {
     let place = &config.place;
     let sandbox = sandbox(config, task).display().to_string();
-    let mut all = config.inherited.clone();
+    // What an image expects is not what the agent's machine has.
+    let image = config.image.as_ref();
+    let mut all = image.map_or_else(
+        || config.inherited.clone(),
+        |image| image.environment.clone(),
+    );
     all.entry("PATH".to_owned())
         .or_insert_with(|| DEFAULT_PATH.to_owned());
     let mut set = |name: &str, value: String| {

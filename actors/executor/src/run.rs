@@ -72,5 +72,6 @@ fn processes(config: &ExecutorConfig) -> Result<SystemProcesses, ConfigError> {
         name: config.place.run.clone(),
         user: config.task_user.clone(),
         gpus: config.gpus.clone(),
+        image: config.image.clone(),
     }))
 }

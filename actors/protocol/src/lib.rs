@@ -14,6 +14,7 @@ pub mod lifecycle;
 #[cfg(feature = "messages")]
 pub mod messages;
 pub mod offer;
+pub mod provision;
 pub mod quota;
 pub mod resources;
 pub mod role;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     id::{AgentId, ExecutorId, FrameworkId, TaskId},
     lifecycle::{CheckInfo, CheckStatus, HealthCheck, Limits, RestartOnFailure},
+    provision::{CommandUri, ImageInfo},
     resources::Resources,
     time::Timestamp,
 };
@@ -262,6 +263,12 @@ pub struct CommandInfo {
     /// Variables added to the task's environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// Files that are put into its sandbox before it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uris: Vec<CommandUri>,
+    /// Whose files it sees in place of the agent's machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageInfo>,
 }
 
 fn yes() -> bool {
@@ -269,6 +276,11 @@ fn yes() -> bool {
 }
 
 impl CommandInfo {
+    /// Whether there is something to get before it starts.
+    pub fn wants_anything(&self) -> bool {
+        !self.uris.is_empty() || self.image.is_some()
+    }
+
     /// A line for the shell.
     pub fn shell(line: impl Into<String>) -> Self {
         Self {

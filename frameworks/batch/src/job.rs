@@ -13,7 +13,10 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tepui_framework::protocol::{KillPolicy, Resources};
+use tepui_framework::protocol::{
+    KillPolicy, Resources,
+    provision::{CommandUri, ImageInfo},
+};
 
 pub use error::JobError;
 use lifecycle::Lifecycle;
@@ -55,6 +58,15 @@ pub struct Group {
     /// Checks, restarts and limits.
     #[serde(default)]
     pub lifecycle: Lifecycle,
+    /// Files that each instance finds in its sandbox.
+    #[serde(default)]
+    pub uris: Vec<CommandUri>,
+    /// The image that each instance runs in.
+    #[serde(default)]
+    pub image: Option<ImageInfo>,
+    /// A program and its arguments in place of the line; with an image, arguments of what that runs.
+    #[serde(default)]
+    pub words: Vec<String>,
 }
 
 impl Job {
@@ -85,6 +97,8 @@ impl Job {
     /// max_time = "1h"
     /// restarts = 3        # or { retries = 3, backoff = "1s", backoff_max = "60s" }
     /// limits = { cpus = 2, mem = 512 }
+    /// image = "oci:/srv/images/words:1"                 # or host:5000/words:1
+    /// uris = ["http://h/words.tar.gz,extract", { value = "/data/a", output = "b" }]
     /// ```
     ///
     /// # Errors
@@ -125,8 +139,18 @@ impl Job {
         for group in &self.groups {
             let named = |problem| JobError::new(format!("group {:?}: {problem}", group.name));
             check_name(&group.name).map_err(|rule| named(rule.to_owned()))?;
-            check_command(&group.command).map_err(|rule| named(format!("command: {rule}")))?;
+            if group.image.is_none() {
+                check_command(&group.command).map_err(|rule| named(format!("command: {rule}")))?;
+            }
             check_count(group.count).map_err(|rule| named(format!("count: {rule}")))?;
+            if let Some(image) = &group.image {
+                let bad = |rule| named(format!("image: {:?}: {rule}", image.name));
+                image.check().map_err(bad)?;
+            }
+            for uri in &group.uris {
+                let bad = |rule| named(format!("uris: {:?}: {rule}", uri.value));
+                uri.check().map_err(bad)?;
+            }
         }
         match self.broken_order() {
             Some((_, problem)) => Err(whole(problem)),
@@ -217,6 +241,9 @@ impl Group {
             env: BTreeMap::new(),
             kill_grace: KillPolicy::default().grace_period,
             lifecycle: Lifecycle::default(),
+            uris: Vec::new(),
+            image: None,
+            words: Vec::new(),
         }
     }
 }

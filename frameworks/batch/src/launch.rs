@@ -47,7 +47,16 @@ pub(crate) fn command<'a>(
     let value = with_index(&group.command, index);
     CommandInfo {
         environment,
-        ..CommandInfo::shell(value)
+        uris: group.uris.clone(),
+        image: group.image.clone(),
+        // Without a line it is what the image runs.
+        shell: !group.command.is_empty(),
+        arguments: group
+            .words
+            .iter()
+            .map(|word| with_index(word, index))
+            .collect(),
+        value,
     }
 }
 

@@ -64,6 +64,9 @@ impl PodScheduler {
             if !group.resources.gpus().is_zero() {
                 return wrong("gpus: pods cannot have GPUs");
             }
+            if !group.uris.is_empty() || group.image.is_some() {
+                return wrong("uris, image: pods cannot have files or images");
+            }
         }
         Ok(Self {
             job,
@@ -230,7 +233,7 @@ impl Scheduler for PodScheduler {
 mod tests {
     use tepui_framework::{
         calls::Call,
-        protocol::{Operation, Reason, Source, Timestamp},
+        protocol::{Operation, Reason, Source, Timestamp, provision::ImageInfo},
     };
 
     use super::*;
@@ -364,5 +367,7 @@ mod tests {
         assert!(
             refused(|group| group.resources = "cpus:1;gpus:1".parse().unwrap()).contains("gpus")
         );
+        let image = |group: &mut Group| group.image = Some(ImageInfo::new("oci:/i"));
+        assert!(refused(image).contains("pods cannot have files or images"));
     }
 }

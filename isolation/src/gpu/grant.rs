@@ -24,6 +24,8 @@ pub struct Grant {
     pub nodes: Vec<Bind>,
     /// Files and directories that it would not see otherwise.
     pub mounts: Vec<Bind>,
+    /// Those that it sees anyway, unless it has an image.
+    pub shown: Vec<Bind>,
 }
 
 impl Grant {
@@ -61,10 +63,14 @@ impl Grant {
             target: mount.container_path.clone(),
             read_only: !mount.options.iter().any(|option| option == "rw"),
         });
+        // A file that is not there is not missed: specifications outlive updates of the driver.
+        let there = mounts.filter(|bind| bind.source.exists());
+        let (shown, mounts) = there.partition(is_shown);
         Self {
             environment: edits.environment(),
             nodes: nodes.collect(),
-            mounts: mounts.filter(adds_something).collect(),
+            mounts,
+            shown,
         }
     }
 
@@ -107,11 +113,9 @@ fn in_place(path: PathBuf) -> Bind {
     }
 }
 
-/// Tasks see most files of the machine anyway. A file that is not there is not missed: specifications
-/// outlive updates of the driver.
-fn adds_something(bind: &Bind) -> bool {
-    let is_shown = bind.source == bind.target && shows_machine(&bind.target);
-    bind.source.exists() && !is_shown
+/// Tasks see most files of the machine anyway.
+fn is_shown(bind: &Bind) -> bool {
+    bind.source == bind.target && shows_machine(&bind.target)
 }
 
 fn is_device(path: &Path) -> bool {

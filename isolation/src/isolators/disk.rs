@@ -25,6 +25,7 @@ impl Isolator for Disk {
     fn prepare(&self, container: &Container, plan: &mut Plan) -> Result<(), IsolatorError> {
         plan.disk = container.disk.map(|limit| DiskWatch {
             directory: container.sandbox.clone(),
+            also: container.changes(),
             limit,
             interval_ms: self.interval_ms,
         });
@@ -33,6 +34,9 @@ impl Isolator for Disk {
 
     fn usage(&self, container: &Container, usage: &mut Usage) {
         // Adding files up takes a while; nobody asks for it where there is no limit.
-        usage.disk = container.disk.map(|_| disk_used(&container.sandbox));
+        usage.disk = container.disk.map(|_| {
+            let changes = container.changes();
+            disk_used(&container.sandbox) + changes.as_deref().map_or(0, disk_used)
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! `filesystem/linux`: a task sees the machine's files, read-only, and writes to its sandbox and
 //! its own `/tmp` alone. It does not see the sandboxes of others, nor anything of the agent.
 //!
+//! A task with an image sees the image's files in place of the machine's, and writes to a layer of its own.
+//!
 //! The sandbox is at [`SANDBOX`], what it shares with others of its group at [`SHARED`]; variables that name it on the machine are changed.
 
 use std::{
@@ -86,8 +88,12 @@ impl Isolator for Filesystem {
             read_only: false,
         }));
         plan.namespaces.push(Namespace::Mount);
-        plan.directory = SANDBOX.into();
+        let image = container.image.as_ref();
+        let directory = image.and_then(|image| image.directory.clone());
+        plan.directory = directory.unwrap_or_else(|| SANDBOX.into());
         plan.root = Some(Root {
+            image: image.map(|image| image.overlay.clone()),
+            made: image.and_then(|image| image.directory.clone()),
             mount_point: self.mount_point.clone(),
             sandbox: container.sandbox.clone(),
             sandbox_at: SANDBOX.into(),

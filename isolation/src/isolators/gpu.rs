@@ -89,6 +89,9 @@ impl Isolator for Nvidia {
         if let Some(root) = &mut plan.root {
             root.devices.extend(grant.nodes);
             root.binds.extend(grant.mounts);
+            if root.image.is_some() {
+                root.binds.extend(grant.shown);
+            }
         }
         Ok(())
     }

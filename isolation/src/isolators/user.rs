@@ -31,6 +31,23 @@ pub(super) fn build(config: &IsolationConfig, _: &Machine) -> Result<Box<dyn Iso
 }
 
 impl TaskUser {
+    fn name<'a>(&'a self, container: &'a Container) -> &'a str {
+        let of_image = self.of_image(container).map(|(name, _)| name.as_str());
+        let named = container.user.as_deref().or(of_image);
+        named.unwrap_or(&self.default)
+    }
+
+    /// Whom the image names, unless the framework names somebody. That it names root is no more than
+    /// that it names nobody: most images do not mean it.
+    fn of_image<'a>(&self, container: &'a Container) -> Option<&'a (String, User)> {
+        let image = container
+            .image
+            .as_ref()
+            .filter(|_| container.user.is_none())?;
+        let user = image.user.as_ref();
+        user.filter(|(_, user)| user.uid != 0 || self.allows_root)
+    }
+
     fn account(&self, name: &str) -> Result<Account, IsolatorError> {
         let refused = |problem: String| Err(IsolatorError::Refused(problem));
         match Account::from_name(name) {
@@ -46,13 +63,22 @@ impl TaskUser {
 }
 
 impl Isolator for TaskUser {
-    fn prepare(&self, container: &Container, plan: &mut Plan) -> Result<(), IsolatorError> {
-        let name = container.user.as_deref().unwrap_or(&self.default);
-        let account = self.account(name)?;
-        let user = User {
+    fn user(&self, container: &Container) -> Result<Option<User>, IsolatorError> {
+        if let Some((_, user)) = self.of_image(container) {
+            return Ok(Some(user.clone()));
+        }
+        let account = self.account(self.name(container))?;
+        Ok(Some(User {
             uid: account.uid.as_raw(),
             gid: account.gid.as_raw(),
             groups: groups(&account),
+        }))
+    }
+
+    fn prepare(&self, container: &Container, plan: &mut Plan) -> Result<(), IsolatorError> {
+        let name = self.name(container);
+        let Some(user) = self.user(container)? else {
+            return Ok(());
         };
         // Empty until now but for these, and root's own, so that nothing can be put in their place.
         give(&container.sandbox, &user)?;

@@ -18,7 +18,7 @@ const BLOCK: u64 = 512;
 
 /// Tells of the limit if the directory holds more.
 pub(super) fn exceeded(watch: &DiskWatch) -> Option<Limitation> {
-    let used = used(&watch.directory);
+    let used = used(&watch.directory) + watch.also.as_deref().map_or(0, used);
     (used > watch.limit).then(|| Limitation {
         kind: LimitationKind::Disk,
         message: format!(
@@ -67,6 +67,7 @@ mod tests {
         fs::write(dir.path().join("inner/file"), vec![1; 2 << 20]).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("link")).unwrap();
         let watch = |limit| DiskWatch {
+            also: None,
             directory: dir.path().to_owned(),
             limit,
             interval_ms: 1,

@@ -85,7 +85,7 @@ pub enum Namespace {
     Cgroup,
 }
 
-/// The file system of a process: the machine's, read-only, with places of its own in it.
+/// The file system of a process: the machine's, read-only, or an image's, with places of its own in it.
 ///
 /// `/proc` and `/sys` are fresh, with what concerns the machine masked or read-only; `/dev` has the
 /// harmless devices; `/tmp` and `/var/tmp` are directories of the sandbox; `/run`, `/root`, `/boot`
@@ -96,6 +96,12 @@ pub struct Root {
     pub mount_point: PathBuf,
     /// The sandbox on the machine.
     pub sandbox: PathBuf,
+    /// What it sees in place of the machine's files.
+    #[serde(default)]
+    pub image: Option<Overlay>,
+    /// A directory that is made if it is not there.
+    #[serde(default)]
+    pub made: Option<PathBuf>,
     /// Where the process sees it.
     pub sandbox_at: PathBuf,
     /// The directory on the machine that is its `/tmp`.
@@ -108,6 +114,19 @@ pub struct Root {
     pub tmpfs: Vec<Tmpfs>,
     /// Device nodes that it sees in its `/dev`, beside the harmless ones.
     pub devices: Vec<Bind>,
+}
+
+/// Layers of an image, with one on top that is written to. All paths but `directory` are relative to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Where the others lie. They are short, as all of them must fit into one page.
+    pub directory: PathBuf,
+    /// The layers, the topmost first.
+    pub layers: Vec<PathBuf>,
+    /// What is written, and all that is changed.
+    pub upper: PathBuf,
+    /// For the kernel, on the same file system.
+    pub work: PathBuf,
 }
 
 /// A directory or file of the machine, seen elsewhere.
@@ -175,6 +194,9 @@ pub struct MemoryWatch {
 pub struct DiskWatch {
     /// The directory.
     pub directory: PathBuf,
+    /// What else counts.
+    #[serde(default)]
+    pub also: Option<PathBuf>,
     /// How much may lie in it, in bytes.
     pub limit: u64,
     /// How often it is looked at, in milliseconds.

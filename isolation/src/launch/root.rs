@@ -1,6 +1,6 @@
-//! A file system of its own for a container: the machine's, read-only, with own places in it.
+//! A file system of its own for a container: the machine's, read-only, or an image's, with own places in it.
 //!
-//! It is put together on a memory file system and made the root by `pivot_root`, after which no
+//! It is put together on a memory file system, or on the layers of the image, and made the root by `pivot_root`, after which no
 //! path leads to the machine's own root any more. Every mount is private to the container and goes
 //! with it.
 
@@ -19,7 +19,7 @@ use nix::{
 };
 
 use super::{
-    plan::{Bind, Root, Tmpfs},
+    plan::{Bind, Overlay, Root, Tmpfs},
     raw,
     report::{Failure, Stage},
 };
@@ -73,17 +73,27 @@ pub(super) fn enter(root: &Root) -> Result<(), Failure> {
     let none: Option<&str> = None;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     step("/", mount(none, "/", none, private, none))?;
-    let options = Some("mode=755,size=1m");
-    step(at, mount(Some("tmpfs"), at, Some("tmpfs"), LOCKED, options))?;
-    machine(at)?;
-    for directory in &root.hidden {
-        hide(&below(at, directory)?)?;
+    match &root.image {
+        Some(overlay) => image(at, overlay)?,
+        None => {
+            let options = Some("mode=755,size=1m");
+            step(at, mount(Some("tmpfs"), at, Some("tmpfs"), LOCKED, options))?;
+            machine(at)?;
+            for directory in &root.hidden {
+                hide(&below(at, directory)?)?;
+            }
+        }
     }
     own_proc_and_sys(at)?;
     own_dev(at, &root.devices)?;
     bind(&root.sandbox, at, &root.sandbox_at, false)?;
-    bind(&root.tmp, at, Path::new("/tmp"), false)?;
-    if at.join("var/tmp").is_dir() {
+    // Where the image has it as a link, it leads to some place of the image.
+    let has_tmp =
+        root.image.is_some() && below(at, Path::new("/tmp")).map_or(true, |path| path.is_dir());
+    if !has_tmp {
+        bind(&root.tmp, at, Path::new("/tmp"), false)?;
+    }
+    if root.image.is_none() && at.join("var/tmp").is_dir() {
         bind(&root.tmp, at, Path::new("/var/tmp"), false)?;
     }
     for tmpfs in &root.tmpfs {
@@ -97,9 +107,61 @@ pub(super) fn enter(root: &Root) -> Result<(), Failure> {
     {
         bind(source, at, target, *read_only)?;
     }
+    if let Some(made) = &root.made
+        && let Ok(path) = below(at, made)
+    {
+        // Behind a link, it is there or it is missed when it is entered.
+        directory(&path)?;
+    }
+    if root.image.is_some() {
+        names_of_machine(at)?;
+        return pivot(at);
+    }
     name_servers(at)?;
     step(at, mount(none, at, none, REMOUNT_READ_ONLY, none))?;
     pivot(at)
+}
+
+/// The layers of an image, with one on top that is written to.
+fn image(at: &Path, overlay: &Overlay) -> Result<(), Failure> {
+    let lower: Vec<String> = overlay
+        .layers
+        .iter()
+        .map(|layer| layer.display().to_string())
+        .collect();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.join(":"),
+        overlay.upper.display(),
+        overlay.work.display()
+    );
+    // Options have room for one page: all of it is told from here on.
+    step(&overlay.directory, chdir(&overlay.directory))?;
+    let kind = Some("overlay");
+    step(at, mount(kind, at, kind, LOCKED, Some(options.as_str())))?;
+    step("/", chdir("/"))?;
+    for own in ["/dev", "/proc", "/sys"] {
+        // It may be a link to anywhere.
+        directory(&below(at, Path::new(own))?)?;
+    }
+    Ok(())
+}
+
+/// Who is who in the network, which is the machine's: an image knows nothing of it.
+fn names_of_machine(at: &Path) -> Result<(), Failure> {
+    for file in ["/etc/resolv.conf", "/etc/hosts"] {
+        let source = Path::new(file);
+        if !source.is_file() {
+            continue;
+        }
+        let directory = below(at, Path::new("/etc"))?;
+        let target = directory.join(source.file_name().unwrap_or_default());
+        if fs::symlink_metadata(&target).is_ok_and(|about| about.is_symlink()) {
+            io_step(&target, fs::remove_file(&target))?;
+        }
+        bind(source, at, source, true)?;
+    }
+    Ok(())
 }
 
 /// What is at the top of the machine, read-only with all that is mounted below it.

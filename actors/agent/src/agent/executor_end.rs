@@ -111,9 +111,12 @@ impl Agent {
         if executor.standing != Standing::Killing {
             executor.standing = Standing::Killing;
             let (process, launching) = (executor.process, executor.launching);
+            let fetches = executor.fetches;
             self.persist_executor(run, out);
-            if !launching {
-                out.push(Effect::Kill(run.clone(), process));
+            match launching {
+                false => out.push(Effect::Kill(run.clone(), process)),
+                true if fetches => out.push(Effect::GiveUp(run.clone())),
+                true => {}
             }
         }
     }

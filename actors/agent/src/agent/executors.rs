@@ -238,6 +238,11 @@ impl Agent {
         let Some(executor) = self.executor_mut(run) else {
             return;
         };
+        if executor.is_fetching() {
+            // It has not begun to run.
+            let timer = Timer::Registration(run.clone());
+            return out.push(Effect::Timer { after, timer });
+        }
         if executor.standing == Standing::Launched {
             let message = format!("executor did not register within {after:?}");
             let reason = Reason::ExecutorRegistrationTimeout;

@@ -271,6 +271,7 @@ fn executor(record: ExecutorRecord) -> Executor {
             since: Timestamp::default(),
         },
         launching: false,
+        fetches: false,
         verdict: record.verdict,
         ended: None,
     }

@@ -279,6 +279,7 @@ impl Agent {
             pid: None,
             standing: Standing::Launched,
             launching: true,
+            fetches: false,
             verdict: None,
             ended: None,
         };
@@ -293,6 +294,7 @@ impl Agent {
         };
         self.persist_executor(&run, out);
         out.extend(self.launch_effect(&run).map(Effect::Launch));
+        self.watch_fetching(&run, out);
         let after = self.config.executor_registration_timeout;
         out.push(Effect::Timer {
             after,
@@ -321,6 +323,7 @@ impl Agent {
             master: Some(self.master.pid().any_incarnation().to_string()),
         };
         let command = executor.info.as_ref().map(|info| info.command.clone());
+        let wanted = self.command_of(run);
         let mut environment = place.to_variables();
         if let Some(door) = &self.config.door {
             environment.insert(names::SECRET.to_owned(), door.secret.to_text());
@@ -335,6 +338,10 @@ impl Agent {
             user,
             resources: self.resources_of(run),
             gpus: self.gpus_of(run),
+            uris: wanted
+                .map(|command| command.uris.clone())
+                .unwrap_or_default(),
+            image: wanted.and_then(|command| command.image.clone()),
         })
     }
 

@@ -18,6 +18,7 @@ use crate::{
 
 mod endings;
 mod executors;
+mod fetching;
 mod gpus;
 mod groups;
 mod kills;

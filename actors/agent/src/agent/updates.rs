@@ -90,6 +90,13 @@ impl Agent {
         self.accept(key, status, out);
     }
 
+    /// An update that has no reason.
+    pub(super) fn tell(&mut self, key: Key, mut status: TaskStatus, out: &mut Out) {
+        status.uuid = Some(self.uuid());
+        status.agent_id = self.info.id.clone();
+        self.accept(key, status, out);
+    }
+
     /// Makes an update durable and sends it, if it is the task's turn.
     fn accept(&mut self, key: Key, status: TaskStatus, out: &mut Out) {
         let is_end = status.state.is_terminal();

@@ -12,18 +12,25 @@ use std::{
 };
 
 use futures_util::future::LocalBoxFuture;
+use tepui_fetch::{Fetcher, Images};
 use tepui_isolation::{
-    Container, Containerizer, Ended, LaunchSpec, Piece, ProcessIdentity, Signal, Usage,
+    Container, Containerizer, Ended, Image, LaunchSpec, Piece, ProcessIdentity, Signal, Usage,
     process::{chain, family},
     sandbox,
 };
 use tepui_protocol::{GpuShare, Resources, Timestamp, messages::environment as names};
 use tokio::sync::oneshot;
 
-use super::{ExecutorLaunch, ExecutorRun, Launched, Launcher, RunInUse, looks::Looks};
+use super::{
+    ExecutorLaunch, ExecutorRun, Launched, Launcher, RunInUse,
+    files::{Files, Order},
+    looks::Looks,
+};
 
 /// A thread makes launch plans and waits; it needs little stack.
 const WATCHER_STACK: usize = 256 * 1024;
+/// One that fetches files unpacks archives and speaks TLS.
+const FETCHER_STACK: usize = 4 << 20;
 /// Variables of the agent that an isolated task gets.
 const PASSED_ON: &[&str] = &["LANG", "LANGUAGE", "PATH", "TZ"];
 /// Where the built-in executor writes what it has to say itself; the task has `stdout`, `stderr`.
@@ -37,6 +44,7 @@ pub struct SystemLauncher {
     inherited: BTreeMap<String, String>,
     containers: Option<Arc<Containerizer>>,
     looks: Option<Looks>,
+    files: Option<Files>,
 }
 
 impl SystemLauncher {
@@ -53,6 +61,7 @@ impl SystemLauncher {
             inherited,
             containers: None,
             looks: None,
+            files: None,
         }
     }
 
@@ -64,6 +73,12 @@ impl SystemLauncher {
             looks,
             ..self
         }
+    }
+
+    /// The same with files and images that are got for commands.
+    pub fn fetching(self, fetcher: Fetcher, images: Images) -> Self {
+        let files = Some(Files::new(fetcher, images));
+        Self { files, ..self }
     }
 
     /// Runs this very program again, with the argument `executor`.
@@ -93,7 +108,7 @@ impl SystemLauncher {
         environment
     }
 
-    fn spec(&self, launch: &ExecutorLaunch) -> LaunchSpec {
+    fn spec(&self, launch: &ExecutorLaunch, image: Option<&Image>) -> LaunchSpec {
         let mut environment = self.environment();
         let sandbox = launch.sandbox.clone();
         let Some(command) = &launch.command else {
@@ -108,14 +123,22 @@ impl SystemLauncher {
                     environment.insert(names::TASK_GPUS.to_owned(), text);
                 }
             }
+            let text = image.map(Image::to_text);
+            environment.extend(text.map(|text| (names::TASK_IMAGE.to_owned(), text)));
             let program = self.program.display().to_string();
             let mut spec = LaunchSpec::new(program, self.arguments.clone(), environment, sandbox);
             spec.outputs = [EXECUTOR_LOG.to_owned(), EXECUTOR_LOG.to_owned()];
             return spec;
         };
+        if let Some(image) = image {
+            environment.clone_from(&image.environment);
+        }
         environment.extend(command.environment.clone());
         environment.extend(launch.environment.clone());
-        LaunchSpec::command(command, environment, sandbox)
+        match image {
+            Some(image) => LaunchSpec::command(&image.command(command), environment, sandbox),
+            None => LaunchSpec::command(command, environment, sandbox),
+        }
     }
 }
 
@@ -124,29 +147,48 @@ impl Launcher for SystemLauncher {
         &mut self,
         launch: ExecutorLaunch,
     ) -> LocalBoxFuture<'static, Result<Launched, String>> {
-        let spec = self.spec(&launch);
+        let launcher = self.clone();
         let containers = self.containers.clone();
         let name = launch.run.run.clone();
-        let own = launch.command.is_some().then(|| Container {
+        let mut own = launch.command.is_some().then(|| Container {
             user: launch.user.clone(),
             gpus: launch.gpus.clone(),
             grows: true,
             ..Container::new(name.clone(), launch.sandbox.clone(), &launch.resources)
         });
+        let files = Order::of(self.files.as_ref(), &launch);
+        let stack = if files.is_some() {
+            FETCHER_STACK
+        } else {
+            WATCHER_STACK
+        };
         let (started, is_started) = oneshot::channel();
         let (over, is_over) = oneshot::channel();
-        let spawned = thread("executor", move || {
-            let launched = sandbox::make(&spec.sandbox)
+        let spawned = thread_with("executor", stack, move || {
+            let launched = sandbox::make(&launch.sandbox)
                 .map_err(|error| chain(&error))
-                .and_then(|()| {
+                .and_then(|()| files.map_or(Ok(None), |files| files.get(containers.as_deref())))
+                .and_then(|image| {
+                    let spec = launcher.spec(&launch, image.as_ref());
+                    if let Some(own) = &mut own {
+                        own.image = image;
+                    }
                     let launched = match (&containers, &own) {
                         (Some(containers), Some(container)) => containers.launch(container, &spec),
                         _ => spec.launch(),
                     };
                     launched.map_err(|error| chain(&error))
                 });
+            let release = || {
+                if let Some(files) = launcher.files.as_ref().filter(|_| launch.image.is_some()) {
+                    files.release(&name);
+                }
+            };
             match launched {
-                Err(problem) => drop(started.send(Err(problem))),
+                Err(problem) => {
+                    release();
+                    drop(started.send(Err(problem)));
+                }
                 Ok(launched) => {
                     // The agent may be gone by now; the executor is watched all the same.
                     let _ = started.send(Ok(launched.identity()));
@@ -154,6 +196,7 @@ impl Launcher for SystemLauncher {
                     if let Some(problem) = containers.and_then(|c| c.destroy(&name).err()) {
                         tracing::warn!(problem, "container not removed");
                     }
+                    release();
                     let _ = over.send(outcome);
                 }
             }
@@ -166,6 +209,16 @@ impl Launcher for SystemLauncher {
             let ended = Box::pin(async { is_over.await.unwrap_or(Ended::Unseen.into()) });
             Ok(Launched { process, ended })
         })
+    }
+
+    fn give_up(&mut self, run: &ExecutorRun) {
+        if let Some(files) = &self.files {
+            files.give_up(&run.run);
+        }
+    }
+
+    fn progress(&self, run: &ExecutorRun) -> Option<String> {
+        self.files.as_ref()?.progress(&run.run)
     }
 
     fn kill(
@@ -212,6 +265,13 @@ impl Launcher for SystemLauncher {
     }
 
     fn recover(&mut self, known: BTreeSet<String>) {
+        if let Some(files) = self.files.clone() {
+            let runs = known.clone();
+            let released = thread("release", move || files.release_all_but(&runs));
+            if let Err(problem) = released {
+                tracing::warn!(problem, "images not released");
+            }
+        }
         let Some(containers) = self.containers.clone() else {
             return;
         };
@@ -263,6 +323,17 @@ impl Launcher for SystemLauncher {
     }
 
     fn look(&mut self, now: Timestamp, runs: BTreeSet<String>) {
+        // Executors of an earlier life of the agent end without anybody waiting for them.
+        if let Some(files) = self
+            .files
+            .clone()
+            .filter(|files| files.holds_more_than(&runs))
+        {
+            let live = runs.clone();
+            if let Err(problem) = thread("release", move || files.release_all_but(&live)) {
+                tracing::warn!(problem, "images not released");
+            }
+        }
         if let Some(looks) = &self.looks {
             looks.ask(now, runs);
         }
@@ -286,9 +357,17 @@ impl Launcher for SystemLauncher {
 }
 
 pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    thread_with(name, WATCHER_STACK, work)
+}
+
+fn thread_with(
+    name: &str,
+    stack: usize,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), String> {
     let thread = std::thread::Builder::new()
         .name(name.to_owned())
-        .stack_size(WATCHER_STACK);
+        .stack_size(stack);
     thread
         .spawn(work)
         .map(drop)

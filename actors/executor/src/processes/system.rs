@@ -13,7 +13,8 @@ use std::{
 
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{
-    Container, Containerizer, Ended, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal, Wish,
+    Container, Containerizer, Ended, Image, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal,
+    Wish,
     launch::{Plan, Program},
     process::{LaunchError, chain, family},
 };
@@ -57,6 +58,8 @@ pub struct Containers {
     pub user: Option<String>,
     /// The GPUs of the task.
     pub gpus: Vec<GpuShare>,
+    /// The image of the task.
+    pub image: Option<Image>,
 }
 
 impl SystemProcesses {
@@ -140,8 +143,13 @@ impl Watch {
 
 impl Processes for SystemProcesses {
     fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>> {
+        let image = self
+            .containers
+            .as_ref()
+            .and_then(|containers| containers.image.as_ref());
+        let command = image.map(|image| image.command(&start.command));
         let spec = LaunchSpec::command(
-            &start.command,
+            command.as_ref().unwrap_or(&start.command),
             start.environment.clone(),
             start.sandbox.clone(),
         );
@@ -160,6 +168,7 @@ impl Processes for SystemProcesses {
                     user: containers.user.clone(),
                     gpus: containers.gpus.clone(),
                     shared: start.member.as_ref().map(|member| member.shared.clone()),
+                    image: containers.image.clone(),
                     ..Container::new(name, start.sandbox.clone(), &start.resources)
                 };
                 let container = container.limited(&start.limits);

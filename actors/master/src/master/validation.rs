@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tepui_protocol::{ExecutorInfo, Resources, Role, TaskGroup, TaskInfo};
+use tepui_protocol::{CommandInfo, ExecutorInfo, Resources, Role, TaskGroup, TaskInfo};
 
 use super::{Master, tasks::Lot};
 
@@ -80,6 +80,14 @@ impl Master {
                 }
                 _ if !task.resources.gpus().is_zero() => {
                     Err("tasks of groups cannot have GPUs".to_owned())
+                }
+                // They have one executor, and the agent gets files and an image for an executor.
+                _ if task
+                    .command
+                    .as_ref()
+                    .is_some_and(CommandInfo::wants_anything) =>
+                {
+                    Err("tasks of groups cannot have uris or an image".to_owned())
                 }
                 _ => self.check_task(&lot, task),
             };

@@ -2,7 +2,7 @@
 
 use tepui_protocol::{
     ExecutorId, ExecutorInfo, Filters, FrameworkId, Offer, Operation, Reason, Source, TaskGroup,
-    TaskInfo, TaskState, messages::scheduler::Accept,
+    TaskInfo, TaskState, messages::scheduler::Accept, provision::ImageInfo,
 };
 
 use crate::{effects::Letter, testing::*};
@@ -71,7 +71,7 @@ fn a_group_goes_to_its_agent_in_one_message_and_each_task_is_in_the_books() {
 #[test]
 fn one_task_that_is_not_valid_fails_all() {
     type Change = fn(&mut TaskGroup);
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 7] = [
         (
             |g| g.tasks[1].resources = resources("cpus:4"),
             "task u: the task uses more",
@@ -79,6 +79,10 @@ fn one_task_that_is_not_valid_fails_all() {
         (
             |g| g.tasks[1].resources = resources("cpus:1;gpus:1"),
             "cannot have GPUs",
+        ),
+        (
+            |g| g.tasks[1].command.as_mut().unwrap().image = Some(ImageInfo::new("oci:/i")),
+            "cannot have uris or an image",
         ),
         (
             |g| g.tasks[1].agent_id = "other".parse().unwrap(),

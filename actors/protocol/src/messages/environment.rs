@@ -40,6 +40,9 @@ pub const TASK_USER: &str = "TEPUI_CONTAINER_USER";
 /// The GPUs of the built-in executor's task, as [`gpus_to_text`] writes them.
 pub const TASK_GPUS: &str = "TEPUI_CONTAINER_GPUS";
 
+/// The image of the built-in executor's task, as JSON of `tepui-isolation`. Not in the environment of tasks.
+pub const TASK_IMAGE: &str = "TEPUI_CONTAINER_IMAGE";
+
 /// GPUs as text: `GPU-8a1:1000,GPU-2b7:300`.
 pub fn gpus_to_text(gpus: &[GpuShare]) -> String {
     let all = gpus

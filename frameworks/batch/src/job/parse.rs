@@ -1,5 +1,6 @@
 //! Reading a job file: TOML with line numbers, so that every error points at its place.
 
+mod files;
 mod lifecycle;
 
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
@@ -15,7 +16,7 @@ use super::{
 };
 
 const JOB_KEYS: [&str; 2] = ["name", "group"];
-const GROUP_KEYS: [&str; 17] = [
+const GROUP_KEYS: [&str; 19] = [
     "name",
     "command",
     "count",
@@ -33,9 +34,11 @@ const GROUP_KEYS: [&str; 17] = [
     "max_time",
     "restarts",
     "limits",
+    "uris",
+    "image",
 ];
 /// What people write for our keys.
-const OTHER_NAMES: [(&str, &str); 9] = [
+const OTHER_NAMES: [(&str, &str); 10] = [
     ("cmd", "command"),
     ("run", "command"),
     ("instances", "count"),
@@ -45,6 +48,7 @@ const OTHER_NAMES: [(&str, &str); 9] = [
     ("depends", "after"),
     ("environment", "env"),
     ("groups", "group"),
+    ("uri", "uris"),
 ];
 const DEFAULT_CPUS: Scalar = Scalar::from_whole(1);
 const DEFAULT_MEM: Scalar = Scalar::from_whole(128);
@@ -121,10 +125,22 @@ fn group(table: &DeTable<'_>, span: Range<usize>) -> Result<Group, Problem> {
         find(table, key).ok_or_else(|| (span.start, format!("{what} has no key {key:?}")))
     };
     let name = named(required("name")?)?;
-    let command = required("command")?;
-    let line = text_of("command", command)?;
-    check_command(line).map_err(|rule| at(command, format!("command: {rule}")))?;
+    let image = files::image(table)?;
+    let (line, words) = match (find(table, "command"), &image) {
+        (None, Some(_)) => ("", Vec::new()),
+        // A program and its arguments go to the image's entry point.
+        (Some(list), Some(_)) if matches!(list.get_ref(), DeValue::Array(_)) => {
+            ("", names("command", list)?)
+        }
+        _ => {
+            let command = required("command")?;
+            let line = text_of("command", command)?;
+            check_command(line).map_err(|rule| at(command, format!("command: {rule}")))?;
+            (line, Vec::new())
+        }
+    };
     let mut group = Group::new(&name, line, 1, resources(table)?);
+    (group.image, group.words) = (image, words);
     if let Some(value) = find(table, "count") {
         group.count = number("count", value)?;
         check_count(group.count).map_err(|rule| bad("count", value, rule))?;
@@ -143,6 +159,7 @@ fn group(table: &DeTable<'_>, span: Range<usize>) -> Result<Group, Problem> {
         None => KillPolicy::default().grace_period,
     };
     group.lifecycle = lifecycle::lifecycle(table)?;
+    group.uris = files::uris(table)?;
     Ok(group)
 }
 

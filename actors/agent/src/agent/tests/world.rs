@@ -171,7 +171,8 @@ impl World {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             // Simulated machines have no limits.
-            Effect::Resize(..) => {}
+            // No task here wants files.
+            Effect::Resize(..) | Effect::GiveUp(_) | Effect::Progress(_) => {}
             Effect::Write(Write::Put { key, value }) => drop(self.stored.insert(key, value)),
             Effect::Write(Write::Delete { key }) => drop(self.stored.remove(&key)),
             Effect::Master(message) => self.master.from_agent.push_back(message),
