@@ -1,36 +1,26 @@
 //! Files for tasks as a user of the cluster meets them: a master, an agent and a real HTTP server.
 
+#[path = "cluster/node.rs"]
+mod node;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use node::{Node, tepui};
 use tempfile::TempDir;
-
-fn tepui(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
 
 /// A cluster in one process, whose agent isolates its tasks where it can.
 struct Cluster {
-    child: Child,
-    master: String,
+    node: Node,
     dir: TempDir,
 }
 
@@ -48,25 +38,14 @@ impl Cluster {
             &work_dir,
         ];
         let mut command = tepui(&arguments);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = child.expect("it starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let master = line
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Self { child, master, dir }
+        command.stderr(Stdio::null());
+        let node = Node::start(command);
+        Self { node, dir }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let (first, rest) = arguments.split_first().expect("a command");
-        let mut command = tepui(&[first, "--master", &self.master]);
+        let mut command = tepui(&[first, "--master", &self.node.address]);
         command.args(rest);
         command
     }
@@ -78,13 +57,6 @@ impl Cluster {
     fn text(&self, arguments: &[&str]) -> String {
         let Output { stdout, stderr, .. } = self.output(arguments);
         String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr)
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT);
-        let _ = self.child.wait();
     }
 }
 

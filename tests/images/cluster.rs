@@ -1,60 +1,11 @@
 //! A master and an agent as processes.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
-};
+use std::{fs, path::PathBuf, process::Output};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use tempfile::TempDir;
 use tepui_isolation::{Containerizer, IsolationConfig, launch::Program};
 
-fn tepui(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tepui"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEPUI_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// A process that has said where it listens.
-pub(crate) struct Node {
-    child: Child,
-    pub(crate) address: String,
-}
-
-impl Node {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = tepui(arguments);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Self { child, address }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Agents end their tasks on SIGINT.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT);
-        let _ = self.child.wait();
-    }
-}
+use crate::node::{Node, tepui};
 
 pub(crate) struct Cluster {
     _agent: Node,
@@ -76,8 +27,14 @@ impl Cluster {
         let text =
             format!("[agent.options]\nregistration_backoff = 0.05\n[agent.fetch]\n{fetch}\n");
         fs::write(path("config.toml"), text).expect("a writable directory");
-        let master = Node::start(&["master", "--port", "0", "--work-dir", &path("master")]);
-        let agent = Node::start(&[
+        let master = Node::start(tepui(&[
+            "master",
+            "--port",
+            "0",
+            "--work-dir",
+            &path("master"),
+        ]));
+        let agent = Node::start(tepui(&[
             "agent",
             "--port",
             "0",
@@ -91,7 +48,7 @@ impl Cluster {
             "cpus:4;mem:1024;disk:1000",
             "--log",
             "warn",
-        ]);
+        ]));
         Some(Self {
             _agent: agent,
             master,

@@ -4,5 +4,7 @@
 
 mod cluster;
 mod layout;
+#[path = "../cluster/node.rs"]
+mod node;
 mod registry;
 mod tasks;
