@@ -56,15 +56,21 @@ fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
         header.set_mtime(1_000_000_000);
         header.set_size(data.len() as u64);
         header.set_cksum();
-        builder.append(&header, *data).unwrap();
+        builder
+            .append(&header, *data)
+            .expect("memory and a temporary directory");
     }
-    builder.into_inner().unwrap()
+    builder
+        .into_inner()
+        .expect("memory and a temporary directory")
 }
 
 fn gz(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    encoder
+        .write_all(data)
+        .expect("memory and a temporary directory");
+    encoder.finish().expect("memory and a temporary directory")
 }
 
 fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -73,28 +79,32 @@ fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     for (name, data) in files {
         let file = archive.new_file(rawzip::path::EntryPath::verbatim(name.as_bytes()));
         let file = file.compression_method(rawzip::CompressionMethod::DEFLATE);
-        let (mut entry, config) = file.start().unwrap();
+        let (mut entry, config) = file.start().expect("memory and a temporary directory");
         let encoder = flate2::write::DeflateEncoder::new(&mut entry, Compression::fast());
         let mut writer = config.wrap(encoder);
-        writer.write_all(data).unwrap();
-        let (encoder, descriptor) = writer.finish().unwrap();
-        encoder.finish().unwrap();
-        entry.finish(descriptor).unwrap();
+        writer
+            .write_all(data)
+            .expect("memory and a temporary directory");
+        let (encoder, descriptor) = writer.finish().expect("memory and a temporary directory");
+        encoder.finish().expect("memory and a temporary directory");
+        entry
+            .finish(descriptor)
+            .expect("memory and a temporary directory");
     }
-    archive.finish().unwrap();
+    archive.finish().expect("memory and a temporary directory");
     bytes
 }
 
 fn extracted(path: &Path) -> CommandUri {
     CommandUri {
         extract: true,
-        ..CommandUri::new(path.to_str().unwrap())
+        ..CommandUri::new(path.to_str().expect("memory and a temporary directory"))
     }
 }
 
 fn write(bench: &Bench, name: &str, bytes: &[u8]) -> PathBuf {
     let path = bench.dir.path().join(name);
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, bytes).expect("memory and a temporary directory");
     path
 }
 

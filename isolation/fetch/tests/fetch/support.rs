@@ -69,8 +69,12 @@ impl Server {
         replies: &[(&str, Reply)],
         wrap: impl Fn(TcpStream) -> Box<dyn ReadWrite> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener =
+            TcpListener::bind("127.0.0.1:0").expect("loopback and a temporary directory");
+        let port = listener
+            .local_addr()
+            .expect("loopback and a temporary directory")
+            .port();
         let owned = replies
             .iter()
             .map(|(path, reply)| ((*path).to_owned(), reply.clone()));
@@ -100,7 +104,10 @@ impl Server {
                     let _ = stream.flush();
                     let _ = told.send(());
                     if reply.stalls {
-                        let _ = ended.lock().unwrap().recv();
+                        let _ = ended
+                            .lock()
+                            .expect("loopback and a temporary directory")
+                            .recv();
                     }
                 };
                 std::thread::spawn(one);
@@ -124,7 +131,9 @@ impl Server {
 
     /// Waits until it has sent an answer, as far as that goes.
     pub(crate) fn await_reply(&self) {
-        self.replied.recv().unwrap();
+        self.replied
+            .recv()
+            .expect("loopback and a temporary directory");
     }
 }
 
@@ -155,10 +164,11 @@ impl Bench {
     }
 
     pub(crate) fn with(config: FetchConfig) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let fetcher = Fetcher::open(dir.path(), config).unwrap();
+        let dir = tempfile::tempdir().expect("loopback and a temporary directory");
+        let fetcher =
+            Fetcher::open(dir.path(), config).expect("loopback and a temporary directory");
         let sandbox = dir.path().join("sandbox");
-        std::fs::create_dir(&sandbox).unwrap();
+        std::fs::create_dir(&sandbox).expect("loopback and a temporary directory");
         let place = Place {
             sandbox,
             ..Place::default()
@@ -177,18 +187,26 @@ impl Bench {
 
     /// Why it is not fetched, as people read it.
     pub(crate) fn refusal(&self, uri: CommandUri) -> String {
-        chain(&self.fetch(uri).unwrap_err())
+        chain(&self.fetch(uri).expect_err("it is refused"))
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.place.sandbox.join(name)).unwrap()
+        std::fs::read_to_string(self.place.sandbox.join(name))
+            .expect("loopback and a temporary directory")
     }
 
     /// What is in the sandbox.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.place.sandbox).unwrap();
+        let entries =
+            std::fs::read_dir(&self.place.sandbox).expect("loopback and a temporary directory");
         let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|entry| {
+                entry
+                    .expect("loopback and a temporary directory")
+                    .file_name()
+                    .into_string()
+                    .expect("loopback and a temporary directory")
+            })
             .collect();
         names.sort();
         names
