@@ -162,7 +162,7 @@ fn errors_name_line_value_and_what_to_write() {
         (
             "retries = 2",
             "banana = 2",
-            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace, health, check, max_time, restarts, limits"#,
+            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace, health, check, max_time, restarts, limits, uris, image"#,
         ),
         (
             "name = \"word-count\"",
@@ -392,4 +392,62 @@ fn a_single_command_is_a_job_too() {
     };
     assert_eq!(error("", 1), "group \"run\": command: must not be empty");
     assert_eq!(error("true", 0), "group \"run\": count: must be at least 1");
+}
+
+#[test]
+fn files_and_an_image_are_read() {
+    let group = |keys: &str| {
+        let text = format!("[[group]]\nname = 'a'\n{keys}\n");
+        Job::parse("job.toml", &text).map(|job| job.groups[0].clone())
+    };
+    let text = "command = 'x'\nuris = ['http://h/a.tgz,extract', { value = '/b', cache = true }]";
+    let uris = group(text).unwrap().uris;
+    assert_eq!(
+        (uris.len(), uris[0].extract, uris[1].cache),
+        (2, true, true)
+    );
+    let own = group("image = 'oci:/i'").unwrap();
+    assert_eq!((own.command.as_str(), own.words.len()), ("", 0));
+    assert_eq!(own.image.unwrap().name, "oci:/i");
+    let words = group("image = 'h:1/i'\ncommand = ['a', 'b c']").unwrap();
+    assert_eq!(
+        (words.command.as_str(), words.words),
+        ("", vec!["a".to_owned(), "b c".to_owned()])
+    );
+    assert_eq!(
+        group("image = 'oci:/i'\ncommand = 'a | b'")
+            .unwrap()
+            .command,
+        "a | b"
+    );
+    for (keys, told) in [
+        (
+            "command = 'x'\nuris = 'x'",
+            "job.toml:4: uris must be a list",
+        ),
+        (
+            "command = 'x'\nuris = ['x']",
+            "job.toml:4: uris = \"x\": must begin with http://",
+        ),
+        (
+            "command = 'x'\nuris = [{ value = '/a', cache = 1 }]",
+            "job.toml:4: cache = 1: must be true or false",
+        ),
+        (
+            "command = 'x'\nuris = [{ value = '/a', sha = '' }]",
+            "job.toml:4: unknown key \"sha\"",
+        ),
+        (
+            "command = 'x'\nuri = ['/a']",
+            "job.toml:4: unknown key \"uri\"",
+        ),
+        (
+            "image = 'busybox'",
+            "job.toml:3: image = \"busybox\": must be oci:/PATH",
+        ),
+        ("command = ['a']", "job.toml:3: command must be a text"),
+    ] {
+        let error = group(keys).unwrap_err().to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
 }
