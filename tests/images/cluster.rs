@@ -7,6 +7,9 @@ use tepui_isolation::{Containerizer, IsolationConfig, launch::Program};
 
 use crate::node::{Node, tepui};
 
+/// However full the disk of the test's machine is, no image goes.
+pub(crate) const KEEP: &str = "image_disk_max = 1.0";
+
 pub(crate) struct Cluster {
     _agent: Node,
     master: Node,

@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 
 use super::{
-    cluster::Cluster,
+    cluster::{Cluster, KEEP},
     layout::{self, Made, base},
 };
 
@@ -123,7 +123,8 @@ impl Registry {
 #[test]
 fn a_task_runs_in_an_image_of_a_registry_and_again_without_it() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (Some(registry), Some(cluster)) = (Registry::start(dir.path(), false), Cluster::start(""))
+    let (Some(registry), Some(cluster)) =
+        (Registry::start(dir.path(), false), Cluster::start(KEEP))
     else {
         return;
     };
@@ -185,8 +186,8 @@ fn a_closed_registry_wants_to_know_who_asks() {
     let file = dir.path().join("credentials.json");
     let auths = json!({ "auths": { &registry.address: { "auth": BASE64 } } });
     fs::write(&file, auths.to_string()).expect("a writable directory");
-    let fetch = format!("registry_credentials = \"{}\"", file.display());
-    let (Some(known), Some(stranger)) = (Cluster::start(&fetch), Cluster::start("")) else {
+    let fetch = format!("{KEEP}\nregistry_credentials = \"{}\"", file.display());
+    let (Some(known), Some(stranger)) = (Cluster::start(&fetch), Cluster::start(KEEP)) else {
         return;
     };
     let made = layout::image(vec![base()], json!({ "Cmd": ["/bin/cat", "/etc/release"] }));

@@ -6,12 +6,12 @@ use serde_json::json;
 use tepui_isolation::process::family::await_end;
 
 use super::{
-    cluster::Cluster,
+    cluster::{Cluster, KEEP},
     layout::{self, Layer, Made, base, change},
 };
 
 fn start(images: &[(&str, &Made)]) -> Option<(Cluster, String)> {
-    let cluster = Cluster::start("")?;
+    let cluster = Cluster::start(KEEP)?;
     // What the task's user may read, it may have.
     fs::set_permissions(cluster.dir.path(), fs::Permissions::from_mode(0o755)).expect("ours");
     let path = layout::write(cluster.dir.path(), images);

@@ -222,7 +222,6 @@ pub(crate) fn is_clusters_fault(status: &TaskStatus) -> bool {
                 | AgentDraining
                 | AgentRemovedByOperator
                 | ContainerPreempted
-                | ContainerLaunchFailed
                 | MasterDisconnected
                 | InvalidOffers
         )
@@ -277,6 +276,9 @@ mod tests {
         }
         let drained = status(Killed).because(Reason::AgentDraining, "");
         assert_eq!(launched().update(0, &drained, NOW), Verdict::Lost);
+        // Most often a URI or an image that is not there, on no agent.
+        let by_launch = status(Failed).because(Reason::ContainerLaunchFailed, "");
+        assert_eq!(launched().update(0, &by_launch, NOW), Verdict::Failed);
         let by_command = status(Failed).because(Reason::CommandExecutorFailed, "");
         assert_eq!(launched().update(0, &by_command, NOW), Verdict::Failed);
     }
