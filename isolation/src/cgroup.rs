@@ -11,6 +11,7 @@
 
 mod bpf;
 mod device_program;
+pub(crate) mod entering;
 mod mounts;
 mod usage;
 mod v1;

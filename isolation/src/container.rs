@@ -158,6 +158,14 @@ impl Containerizer {
         names.filter(|name| name.contains('/')).collect()
     }
 
+    /// A launch will follow within milliseconds, perhaps by another process: what the kernel needs time
+    /// for begins now.
+    pub fn announce(&self) {
+        if self.cgroups.is_some() {
+            cgroup::entering::announce();
+        }
+    }
+
     /// Starts a command in a container. Blocks until it runs, some milliseconds.
     ///
     /// # Errors
@@ -177,6 +185,7 @@ impl Containerizer {
         if self.isolators.is_empty() {
             return spec.launch();
         }
+        self.announce();
         let launched = spec.open_outputs().and_then(|outputs| {
             let plan = self.plan(container, spec)?;
             launch::start(&self.launcher, &plan, outputs)

@@ -149,6 +149,9 @@ impl Launcher for SystemLauncher {
     ) -> LocalBoxFuture<'static, Result<Launched, String>> {
         let launcher = self.clone();
         let containers = self.containers.clone();
+        if let Some(containers) = &containers {
+            containers.announce();
+        }
         let name = launch.run.run.clone();
         let mut own = launch.command.is_some().then(|| Container {
             user: launch.user.clone(),
