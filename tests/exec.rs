@@ -32,15 +32,15 @@ fn tepui(arguments: &[&str]) -> Command {
     command
 }
 
-/// A cluster in one process with one task, `web.run.0.0`, that sleeps.
+/// A cluster in one process with one task.
 struct Cluster {
     local: Child,
     job: Child,
     address: String,
+    /// The task's id.
+    task: String,
     _news: BufReader<ChildStdout>,
 }
-
-const TASK: &str = "web.run.0.0";
 
 impl Cluster {
     fn start(isolation: &str) -> Self {
@@ -60,11 +60,13 @@ impl Cluster {
         command.args(["--", line]).stdout(Stdio::piped());
         let mut job = command.spawn().expect("it starts");
         let mut news = BufReader::new(job.stdout.take().expect("stdout is a pipe"));
-        first_line(&mut news, |line| line.contains("RUNNING"));
+        let line = first_line(&mut news, |line| line.contains("RUNNING"));
+        let task = line.split(' ').next().unwrap_or_default().to_owned();
         Self {
             local,
             job,
             address,
+            task,
             _news: news,
         }
     }
@@ -78,7 +80,7 @@ impl Cluster {
 
     /// Runs a line of the shell beside the task.
     fn shell(&self, line: &str) -> Output {
-        let arguments = ["exec", TASK, "sh", "-c", line];
+        let arguments = ["exec", &self.task, "sh", "-c", line];
         self.command(&arguments).output().expect("it runs")
     }
 }
@@ -154,7 +156,11 @@ fn a_command_runs_beside_the_task_and_its_exit_code_is_passed_on() {
         assert_eq!(cluster.shell("kill $$").status.code(), Some(143), "{kind}");
         // It has no input unless it is asked for.
         let output = cluster.shell("cat; echo $TEPUI_TASK_ID; echo again > /dev/stdout");
-        assert_eq!(text(&output.stdout), format!("{TASK}\nagain\n"), "{kind}");
+        assert_eq!(
+            text(&output.stdout),
+            format!("{}\nagain\n", cluster.task),
+            "{kind}"
+        );
     }
 }
 
@@ -190,16 +196,27 @@ fn what_cannot_be_run_is_told_in_one_line() {
             }
         };
         let missing = ["error: cannot start \"no-such\"", "No such file"];
-        refused(&["exec", TASK, "no-such"], 127, &missing);
-        refused(&["exec", TASK, "/etc/passwd"], 126, &["Permission denied"]);
+        refused(&["exec", &cluster.task, "no-such"], 127, &missing);
+        refused(
+            &["exec", &cluster.task, "/etc/passwd"],
+            126,
+            &["Permission denied"],
+        );
         refused(&["exec", "web", "true"], 1, &["no task web"]);
-        refused(&["exec", "-t", TASK, "true"], 2, &["-t", "no terminal"]);
-        refused(&["exec", TASK], 2, &["COMMAND"]);
-        let killed = cluster.command(&["kill", TASK]).status().expect("it runs");
+        refused(
+            &["exec", "-t", &cluster.task, "true"],
+            2,
+            &["-t", "no terminal"],
+        );
+        refused(&["exec", &cluster.task], 2, &["COMMAND"]);
+        let killed = cluster
+            .command(&["kill", &cluster.task])
+            .status()
+            .expect("it runs");
         assert!(killed.success());
         cluster.job.wait().expect("our child");
         let ended = ["has ended (TASK_KILLED)"];
-        let output = cluster.command(&["exec", TASK, "true"]).output();
+        let output = cluster.command(&["exec", &cluster.task, "true"]).output();
         let error = text(&output.expect("it runs").stderr);
         assert!(error.contains(ended[0]), "{error}");
     }
@@ -218,7 +235,7 @@ fn large_output_and_input_arrive_as_they_are() {
         assert!(output.stdout == expected(1, 1_500_000), "{kind}");
         assert!(output.stderr == expected(7, 900_000), "{kind}");
         // The input comes back, and its end is the command's.
-        let mut command = cluster.command(&["exec", "-i", TASK, "cat"]);
+        let mut command = cluster.command(&["exec", "-i", &cluster.task, "cat"]);
         let copy = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut copy = copy.spawn().expect("it starts");
         let mut stdin = copy.stdin.take().expect("a pipe");
@@ -241,7 +258,8 @@ fn who_does_not_read_holds_back_who_writes() {
     for kind in KINDS {
         let cluster = Cluster::start(kind);
         // A command that does not read, until it has had enough.
-        let mut command = cluster.command(&["exec", "-i", TASK, "sh", "-c", "sleep 2; exit 3"]);
+        let mut command =
+            cluster.command(&["exec", "-i", &cluster.task, "sh", "-c", "sleep 2; exit 3"]);
         let mut deaf = command.stdin(Stdio::piped()).spawn().expect("it starts");
         let mut stdin = deaf.stdin.take().expect("a pipe");
         let piece = vec![b'x'; 64 << 10];
@@ -254,7 +272,7 @@ fn who_does_not_read_holds_back_who_writes() {
         // A client that does not read.
         let line =
             "n=0; while :; do head -c 65536 /dev/zero; n=$((n+65536)); echo $n > count; done";
-        let mut command = cluster.command(&["exec", TASK, "sh", "-c", line]);
+        let mut command = cluster.command(&["exec", &cluster.task, "sh", "-c", line]);
         let mut mute = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let count = || {
             let output = cluster.shell("cat count");
@@ -282,7 +300,7 @@ fn a_client_that_ends_takes_its_command_along() {
             let (span, stubborn) = (span(), span());
             // One of them does not heed what it is asked, and is in a session of its own.
             let line = format!("trap '' TERM HUP; setsid sleep {stubborn} & sleep {span}");
-            let mut command = cluster.command(&["exec", TASK, "sh", "-c", &line]);
+            let mut command = cluster.command(&["exec", &cluster.task, "sh", "-c", &line]);
             let mut client = command.spawn().expect("it starts");
             assert!(comes(|| sleeps(&span) && sleeps(&stubborn)), "{kind} {how}");
             signal(&client, how);
@@ -295,10 +313,13 @@ fn a_client_that_ends_takes_its_command_along() {
         }
         // So does the end of the task.
         let span = span();
-        let mut command = cluster.command(&["exec", TASK, "sleep", &span]);
+        let mut command = cluster.command(&["exec", &cluster.task, "sleep", &span]);
         let mut client = command.stderr(Stdio::null()).spawn().expect("it starts");
         assert!(comes(|| sleeps(&span)), "{kind}");
-        let killed = cluster.command(&["kill", TASK]).status().expect("it runs");
+        let killed = cluster
+            .command(&["kill", &cluster.task])
+            .status()
+            .expect("it runs");
         assert!(killed.success() && !client.wait().expect("our child").success());
         assert!(comes(|| !sleeps(&span)), "{kind}");
         assert!(!cluster.job.wait().expect("our child").success());
@@ -337,7 +358,7 @@ impl Screen {
             .open(name)
             .expect("its end");
         let stream = || Stdio::from(end.try_clone().expect("a descriptor"));
-        let tepui = cluster.command(&["exec", "-it", TASK, "sh", "-c", line]);
+        let tepui = cluster.command(&["exec", "-it", &cluster.task, "sh", "-c", line]);
         // A session of its own on the terminal, so that it is told of changes of the window.
         let mut command = Command::new("setsid");
         command
@@ -423,7 +444,7 @@ fn an_attached_client_sees_what_the_task_writes_and_ends_as_it_does() {
     let line =
         "echo before; until test -e go; do sleep 0.05; done; echo after; echo err >&2; exit 4";
     let mut cluster = Cluster::with("auto", line);
-    let mut all = cluster.command(&["attach", "--all", TASK]);
+    let mut all = cluster.command(&["attach", "--all", &cluster.task]);
     let mut all = all
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -432,10 +453,11 @@ fn an_attached_client_sees_what_the_task_writes_and_ends_as_it_does() {
     let mut shown = BufReader::new(all.stdout.take().expect("a pipe"));
     first_line(&mut shown, |line| line == "before\n");
     let later = cluster
-        .command(&["attach", TASK])
+        .command(&["attach", &cluster.task])
         .stdout(Stdio::piped())
         .spawn();
-    assert!(cluster.shell("touch go").status.success());
+    // The task may end, and this with it, before it is told how it ended.
+    cluster.shell("touch go");
     first_line(&mut shown, |line| line == "after\n");
     let output = all.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(4), "{}", output.status);

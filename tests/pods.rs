@@ -72,6 +72,13 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Makes the file that tasks wait for. A task may end, and the command beside it, before it is told
+    /// how that ended.
+    fn go(&self, task: &str) {
+        let mut command = self.command(&["exec", task, "sh", "-c", "touch $TEPUI_SHARED/go"]);
+        command.output().expect("it runs");
+    }
+
     /// Starts a pod of these tasks: name, amounts, line.
     fn pod(&self, tasks: &[(&str, &str, &str)], flags: &[&str]) -> Pod {
         let mut text = "name = \"pod\"\n".to_owned();
@@ -113,10 +120,13 @@ struct Pod {
 }
 
 impl Pod {
-    /// Reads on until a task is in a state.
-    fn until(&mut self, task: &str, state: &str) {
-        let is_there = |seen: &(String, String, String)| seen.0 == task && seen.1 == state;
-        while !self.seen.iter().any(is_there) {
+    /// Reads on until a task is in a state, in whichever attempt. Returns its id.
+    fn until(&mut self, task: &str, state: &str) -> String {
+        let is_there = |seen: &&(String, String, String)| is_of(&seen.0, task) && seen.1 == state;
+        loop {
+            if let Some((id, _, _)) = self.seen.iter().rfind(is_there) {
+                return id.clone();
+            }
             assert!(self.read(), "{task} was never {state}: {:?}", self.seen);
         }
     }
@@ -149,10 +159,18 @@ impl Pod {
 
     /// The last state of a task, and what was said of it.
     fn last(&self, task: &str) -> (&str, &str) {
-        let of_task = self.seen.iter().rfind(|(id, _, _)| id == task);
+        let of_task = self.seen.iter().rfind(|(id, _, _)| is_of(id, task));
         let (_, state, message) = of_task.expect("it was told of");
         (state, message)
     }
+}
+
+/// Whether an id is that of the task of that name, in whichever attempt: a pod that could not be
+/// launched is launched again.
+fn is_of(id: &str, task: &str) -> bool {
+    id.strip_prefix("pod.")
+        .and_then(|rest| rest.strip_prefix(task))
+        .is_some_and(|rest| rest.starts_with(".0."))
 }
 
 const SMALL: &str = "cpus = 0.5\nmem = 64";
@@ -169,16 +187,11 @@ fn tasks_of_a_pod_share_a_directory_and_have_one_of_their_own() {
         let mut pod = cluster.pod(&tasks, &[]);
         let (code, error) = pod.end();
         assert_eq!(code, Some(0), "{kind}: {error} {:?}", pod.seen);
-        assert_eq!(
-            cluster.text(&["logs", "pod.client.0.0"]),
-            "hello\n",
-            "{kind}"
-        );
-        assert_eq!(
-            cluster.text(&["logs", "pod.server.0.0", "own"]),
-            "pod.server.0.0\n"
-        );
-        let listed = cluster.text(&["logs", "pod.server.0.0"]);
+        let [server, client] = ["server", "client"].map(|task| pod.until(task, "TASK_FINISHED"));
+        assert_eq!(cluster.text(&["logs", &client]), "hello\n", "{kind}");
+        let own = cluster.text(&["logs", &server, "own"]);
+        assert_eq!(own, format!("{server}\n"), "{kind}");
+        let listed = cluster.text(&["logs", &server]);
         assert_eq!(listed, "own\nstderr\nstdout\n", "{kind}");
     }
 }
@@ -195,30 +208,23 @@ fn one_that_fails_or_is_killed_ends_all() {
             ("c", SMALL, sleeper),
         ];
         let mut pod = cluster.pod(&tasks, &[]);
-        for task in ["pod.a.0.0", "pod.b.0.0", "pod.c.0.0"] {
-            pod.until(task, "TASK_RUNNING");
-        }
-        let line = "touch $TEPUI_SHARED/go";
-        let touched = cluster.text(&["exec", "pod.a.0.0", "sh", "-c", line]);
-        assert_eq!(touched, "", "{kind}");
+        let [a, b, _] = ["a", "b", "c"].map(|task| pod.until(task, "TASK_RUNNING"));
+        cluster.go(&a);
         let (code, error) = pod.end();
         assert_eq!(code, Some(1), "{kind}");
-        assert!(
-            error.contains("pod.b.0.0 ended as TASK_FAILED"),
-            "{kind}: {error}"
-        );
-        for task in ["pod.a.0.0", "pod.c.0.0"] {
-            let why = "task pod.b.0.0 of its group ended as TASK_FAILED";
-            assert_eq!(pod.last(task), ("TASK_KILLED", why), "{kind}");
+        let failed = format!("{b} ended as TASK_FAILED");
+        assert!(error.contains(&failed), "{kind}: {error}");
+        for task in ["a", "c"] {
+            let why = format!("task {b} of its group ended as TASK_FAILED");
+            assert_eq!(pod.last(task), ("TASK_KILLED", why.as_str()), "{kind}");
         }
         // One that is killed does the same.
         let mut pod = cluster.pod(&tasks[..2], &[]);
-        pod.until("pod.a.0.0", "TASK_RUNNING");
-        pod.until("pod.b.0.0", "TASK_RUNNING");
-        cluster.text(&["kill", "pod.a.0.0"]);
+        let [a, _] = ["a", "b"].map(|task| pod.until(task, "TASK_RUNNING"));
+        cluster.text(&["kill", &a]);
         assert_eq!(pod.end().0, Some(1), "{kind}");
-        let why = "task pod.a.0.0 of its group ended as TASK_KILLED";
-        assert_eq!(pod.last("pod.b.0.0"), ("TASK_KILLED", why), "{kind}");
+        let why = format!("task {a} of its group ended as TASK_KILLED");
+        assert_eq!(pod.last("b"), ("TASK_KILLED", why.as_str()), "{kind}");
     }
 }
 
@@ -228,17 +234,15 @@ fn others_go_on_where_that_is_asked_for() {
     let waits = "until test -e $TEPUI_SHARED/go; do sleep 0.05; done; exit 0";
     let tasks = [("a", SMALL, waits), ("b", SMALL, "exit 3")];
     let mut pod = cluster.pod(&tasks, &["--keep-others"]);
-    pod.until("pod.b.0.0", "TASK_FAILED");
-    pod.until("pod.a.0.0", "TASK_RUNNING");
-    cluster.text(&["exec", "pod.a.0.0", "sh", "-c", "touch $TEPUI_SHARED/go"]);
+    pod.until("b", "TASK_FAILED");
+    cluster.go(&pod.until("a", "TASK_RUNNING"));
     assert_eq!(pod.end().0, Some(1));
-    assert_eq!(pod.last("pod.a.0.0").0, "TASK_FINISHED");
+    assert_eq!(pod.last("a").0, "TASK_FINISHED");
 }
 
 #[test]
 fn each_task_has_its_own_limits() {
     let cluster = Cluster::start("auto");
-    let isolated = cluster.text(&["agents", "--json"]);
     let hungry = "head -c 300m /dev/zero | tail";
     let tasks = [
         ("small", "cpus = 0.5\nmem = 40", hungry),
@@ -249,14 +253,14 @@ fn each_task_has_its_own_limits() {
     }
     let mut pod = cluster.pod(&tasks, &[]);
     let (code, error) = pod.end();
-    assert_eq!(code, Some(1), "{error} {isolated}");
-    let (state, message) = pod.last("pod.small.0.0");
-    assert_eq!(state, "TASK_FAILED");
+    assert_eq!(code, Some(1), "{error}");
+    let (state, message) = pod.last("small");
+    assert_eq!(state, "TASK_FAILED", "{:?}", pod.seen);
     assert!(
         message.contains("memory limit of 40 MiB exceeded"),
         "{message}"
     );
-    let (state, _) = pod.last("pod.large.0.0");
+    let (state, _) = pod.last("large");
     assert_eq!(state, "TASK_KILLED");
 }
 
@@ -270,8 +274,8 @@ fn what_a_pod_uses_is_added_up_and_what_is_no_pod_is_refused() {
         ],
         &[],
     );
-    pod.until("pod.a.0.0", "TASK_RUNNING");
-    pod.until("pod.b.0.0", "TASK_RUNNING");
+    pod.until("a", "TASK_RUNNING");
+    pod.until("b", "TASK_RUNNING");
     let used: Value = serde_json::from_str(&cluster.text(&["stats", "--json"])).expect("JSON");
     let [used] = &used.as_array().expect("a list")[..] else {
         panic!("one executor: {used}");
