@@ -131,8 +131,9 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
 fn main() {
     // `cargo bench --bench allocator -- only=under-load` measures one part.
     let only = std::env::args().find_map(|arg| arg.strip_prefix("only=").map(str::to_owned));
-    let parts: [(&str, fn()); 5] = [
+    let parts: [(&str, fn()); 6] = [
         ("decisions", decisions::all),
+        ("memory", decisions::memory),
         ("optimistic", optimistic::all),
         ("under-load", under_load::all),
         ("mesos", mesos::all),

@@ -62,7 +62,7 @@ mod sync {
             Mutex, PoisonError, RwLock,
             atomic::{AtomicBool, AtomicUsize, Ordering, fence},
         },
-        thread::{Thread, current, park},
+        thread::{Thread, current, park, park_timeout},
     };
 }
 

@@ -112,7 +112,7 @@ fn events() {
 }
 
 /// Bytes an agent, a framework and a running task.
-fn memory() {
+pub(crate) fn memory() {
     let workload = Workload::new(AGENTS, FRAMEWORKS);
     for (name, rule) in [("plain", Rule::Sum), ("hdrf", Rule::Hierarchical)] {
         let ours = loaded(&workload, rule, Shape::Flat);
@@ -170,5 +170,4 @@ pub(crate) fn all() {
     refill();
     growth();
     events();
-    memory();
 }

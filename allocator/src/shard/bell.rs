@@ -10,7 +10,11 @@
 //! Of the two fences one comes first: either the waiter sees what was made ready, or the ringer sees that it
 //! sleeps. Every ringer that sees it wakes, so that one that is suspended in between keeps nobody asleep.
 
-use super::sync::{AtomicBool, Ordering, PoisonError, RwLock, Thread, current, fence, park};
+use std::time::Duration;
+
+use super::sync::{
+    AtomicBool, Ordering, PoisonError, RwLock, Thread, current, fence, park, park_timeout,
+};
 
 #[derive(Debug)]
 pub(super) struct Bell {
@@ -42,6 +46,18 @@ impl Bell {
             }
             park();
         }
+    }
+
+    /// Waits for a moment at most, and says whether it is ready then.
+    pub(super) fn wait_for(&self, moment: Duration, ready: impl Fn() -> bool) -> bool {
+        self.sign_in();
+        self.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if !ready() {
+            park_timeout(moment);
+        }
+        self.asleep.store(false, Ordering::Relaxed);
+        ready()
     }
 
     /// What the waiter waits for may have come about.

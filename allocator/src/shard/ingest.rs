@@ -9,7 +9,7 @@
 //! producers there is no order. A full lane fails or holds back its own producer. After [`Closer::close`], or
 //! when a producer is gone, nothing more is taken in, and what was taken in is still handed out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     bell::Bell,
@@ -107,17 +107,24 @@ impl<T> Intake<T> {
 
     /// Waits until something has come. False when nothing is left and nothing can come any more.
     pub fn wait(&self) -> bool {
-        let lanes = &self.shared.lanes;
-        let any = || lanes.iter().any(|(lane, _)| !lane.is_empty());
-        let over = || lanes.iter().all(|(lane, _)| lane.is_closed());
-        self.shared.bell.wait_until(|| any() || over());
+        let bell = &self.shared.bell;
+        bell.wait_until(|| self.has_any() || self.is_over());
         // Closed lanes do not fill: what is empty after it was closed stays empty.
-        !over() || any()
+        !self.is_over() || self.has_any()
     }
 
-    /// Whether nothing waits now.
-    pub fn is_empty(&self) -> bool {
-        self.shared.lanes.iter().all(|(lane, _)| lane.is_empty())
+    /// As [`Intake::wait`], for a moment at most; whether that would not wait any more.
+    pub fn wait_for(&self, moment: Duration) -> bool {
+        let bell = &self.shared.bell;
+        bell.wait_for(moment, || self.has_any() || self.is_over())
+    }
+
+    fn has_any(&self) -> bool {
+        self.shared.lanes.iter().any(|(lane, _)| !lane.is_empty())
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.lanes.iter().all(|(lane, _)| lane.is_closed())
     }
 
     /// Closes the lanes when it is wanted.

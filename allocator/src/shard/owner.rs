@@ -5,10 +5,12 @@
 //!        +--------------------------- a turn --------------------------+
 //!   drain a batch --> apply its events in order --> decide, up to a bound --> sink(events, outcomes)
 //!        ^                                                                          |
-//!        +--- more to decide, or events come <-- snapshot, if it is time for one <--+
+//!        +--- more to decide, or events come <-- snapshot, after many, or a pause <-+
 //! ```
 //! Nothing here but the order of events hangs on threads: the same turns give the same outcomes on one thread
 //! ([`Owner::turn`]), to the bit.
+
+use std::time::Duration;
 
 use super::{
     board::Board,
@@ -20,6 +22,12 @@ use crate::engine::{Agent, Engine, Refused, Seat, Slot};
 
 /// Events of one producer, and decisions, in a turn at most: what a turn may delay an event.
 const BATCH: usize = if cfg!(shuttle) { 2 } else { 1024 };
+
+/// Events and decisions at least between two snapshots, while there is no pause.
+const UNSEEN: usize = if cfg!(shuttle) { 2 } else { 4096 };
+
+/// The pause after which a snapshot is published. Nothing but that hangs on time.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// The answer to the event of a tag.
 type Answer = (u64, Result<Named, Refused>);
@@ -87,17 +95,25 @@ impl<const L: usize> Owner<L> {
     ) {
         let (mut events, mut outcomes) = (Vec::new(), Vec::new());
         let mut more = false;
-        while more || intake.wait() {
+        while more || self.wait(&intake, board) {
             events.clear();
             outcomes.clear();
             intake.drain(BATCH, &mut events);
             more = self.turn(&events, &mut outcomes);
             sink(&events, &outcomes);
-            let idle = !more && intake.is_empty();
-            if idle || self.unseen >= self.shown.cost() {
+            if self.unseen >= UNSEEN.max(16 * self.shown.cost()) {
                 self.publish(board);
             }
         }
+        self.publish(board);
+    }
+
+    /// Waits for events; when none have come for a moment, readers are shown how things stand.
+    fn wait(&mut self, intake: &Intake<Event<L>>, board: &Board<Snapshot<L>>) -> bool {
+        if self.unseen > 0 && !intake.wait_for(MOMENT) {
+            self.publish(board);
+        }
+        intake.wait()
     }
 
     /// Shows readers how things stand, if that has changed. A board of which all places are in use is left as it
