@@ -23,6 +23,7 @@ mod master;
 pub(crate) mod nodes;
 mod offers;
 mod quota;
+mod reservations;
 mod roles;
 mod run;
 pub(crate) mod security;
@@ -93,6 +94,7 @@ enum Command {
     Roles(roles::Arguments),
     Weights(weights::Arguments),
     Quota(quota::Arguments),
+    Reservations(reservations::Arguments),
     Why(why::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
@@ -168,6 +170,7 @@ impl Command {
             Command::Roles(arguments) => roles::run(arguments).await,
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Quota(arguments) => quota::run(arguments).await,
+            Command::Reservations(arguments) => reservations::run(arguments).await,
             Command::Why(arguments) => why::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),

@@ -607,3 +607,43 @@ fn gpus_are_listed_or_their_absence_is_explained() {
         );
     }
 }
+
+#[test]
+fn resources_are_reserved_refined_and_released() {
+    let (_running, master) = local();
+    let agents = json(&["agents", "--json", "--master", &master]);
+    let agent = agents[0]["info"]["id"].as_str().expect("an id").to_owned();
+    let run = |more: &[&str]| output(&[&["reservations"], more, &["--master", &master]].concat());
+    let done = |more: &[&str]| {
+        let ended = run(more);
+        assert!(ended.status.success(), "{}", text(&ended.stderr));
+        text(&run(&[]).stdout)
+    };
+    assert_eq!(text(&run(&[]).stdout), "nothing is reserved\n");
+    let shown = done(&["add", &agent, "cpus:0.5;mem:32", "--role", "eng"]);
+    assert!(shown.contains("eng     cpus:0.5;mem:32"), "{shown}");
+    let shown = done(&[
+        "add", &agent, "cpus:0.2", "--role", "eng/web", "--from", "eng",
+    ]);
+    assert!(shown.contains("eng > eng/web  cpus:0.2\n"), "{shown}");
+    assert!(
+        shown.contains("eng            cpus:0.3;mem:32\n"),
+        "{shown}"
+    );
+    let shown = done(&["remove", &agent, "cpus:0.2", "--role", "eng/web"]);
+    assert!(!shown.contains("eng/web"), "{shown}");
+    let refused = |more: &[&str], code: i32, parts: &[&str]| {
+        let arguments = [&["reservations"], more, &["--master", &master]].concat();
+        assert_refused(&arguments, code, parts);
+    };
+    let too_much = ["remove", &agent, "cpus:4000", "--role", "eng"];
+    refused(&too_much, 1, &["cpus:4000", "cpus(reservations:"]);
+    let sideways = ["add", &agent, "cpus:0.1", "--role", "web", "--from", "eng"];
+    refused(&sideways, 2, &["--from eng", "web is not below it"]);
+    let stranger = ["add", "nobody", "cpus:0.1", "--role", "web"];
+    refused(&stranger, 1, &["agent nobody is unknown"]);
+    assert_eq!(
+        done(&["remove", &agent, "cpus:0.5;mem:32", "--role", "eng"]),
+        "nothing is reserved\n"
+    );
+}

@@ -211,6 +211,19 @@ pub trait Allocator: Send + fmt::Debug {
         now: Timestamp,
     ) -> Result<(), NotHeld>;
 
+    /// Reservations on what a framework holds have changed: of an agent, it holds `to` where it held `from`, and
+    /// the agent has that. Both are allocated to roles, are of the same amounts, and differ in reservations alone.
+    ///
+    /// # Errors
+    /// As [`Allocator::recover`].
+    fn convert(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), NotHeld>;
+
     /// Sets the weights of these roles; others keep theirs.
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>);
 

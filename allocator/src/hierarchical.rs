@@ -334,6 +334,28 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         Ok(())
     }
 
+    fn convert(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), NotHeld> {
+        let Some(ledger) = self.agents.get_mut(agent) else {
+            return Ok(());
+        };
+        match ledger.convert(framework, from, to) {
+            Err(held) if held.is_empty() && !self.frameworks.contains_key(framework) => Ok(()),
+            Err(held) => Err(NotHeld {
+                framework: framework.clone(),
+                agent: agent.clone(),
+                returned: from.clone(),
+                held,
+            }),
+            Ok(()) => Ok(()),
+        }
+    }
+
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>) {
         for (role, weight) in weights {
             self.roles.set_weight(role, *weight);

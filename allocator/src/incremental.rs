@@ -16,6 +16,7 @@
 //! | agents and what the shares know of them | `incremental/cluster.rs`, `incremental/agents.rs` |
 //! | frameworks and their seats | `incremental/frameworks.rs` |
 //! | a run | `incremental/run.rs`; while a role has a quota, `incremental/stages.rs` |
+//! | reservations on what is held | `incremental/conversion.rs` |
 //! | what quota counts | `incremental/quota.rs` |
 //! | why a framework gets nothing | `incremental/explanation.rs` |
 //! | the tree of roles | `incremental/roles.rs`, `incremental/labels.rs` |
@@ -27,6 +28,7 @@
 
 mod agents;
 mod cluster;
+mod conversion;
 mod explanation;
 mod filters;
 mod frameworks;
@@ -275,6 +277,16 @@ impl Allocator for IncrementalDrf {
             self.refuse(member, number, resources, timeout, now);
         }
         Ok(())
+    }
+
+    fn convert(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), NotHeld> {
+        self.change_reservations(framework, agent, from, to)
     }
 
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>) {

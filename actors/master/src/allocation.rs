@@ -160,6 +160,17 @@ impl Desk {
             }
             Call::DeactivateAgent { id } => allocator.deactivate_agent(&id),
             Call::Recover { .. } => self.recover(now, call),
+            Call::Convert {
+                framework,
+                agent,
+                from,
+                to,
+            } => {
+                if let Err(error) = allocator.convert(&framework, &agent, &from, &to) {
+                    tracing::error!(%error, "the books of master and allocator differ");
+                    debug_assert!(false, "the books of master and allocator agree: {error}");
+                }
+            }
             Call::UpdateWeights { weights } => allocator.update_weights(&weights),
             Call::SetQuota { role, quota } => {
                 if let Err(error) = allocator.set_quota(&role, quota, true) {

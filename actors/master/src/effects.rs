@@ -165,6 +165,13 @@ pub enum Call {
         /// Present when the framework refused them: for how long it does not want them.
         refused: Option<Duration>,
     },
+    /// Reservations on what a framework holds of an agent have changed.
+    Convert {
+        framework: FrameworkId,
+        agent: AgentId,
+        from: Resources,
+        to: Resources,
+    },
     /// Roles weigh this much.
     UpdateWeights { weights: BTreeMap<Role, Weight> },
     /// A role is guaranteed and limited to this; it was checked.

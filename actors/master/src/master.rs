@@ -12,6 +12,7 @@
 //! | an agent does not answer, its link breaks | `master/reachability.rs` |
 //! | allocations, declines, rescinding | `master/offers.rs` |
 //! | accept, kill, what is a valid task | `master/tasks.rs`, `master/validation.rs` |
+//! | RESERVE and UNRESERVE | `master/reservations.rs` |
 //! | status updates and acknowledgements | `master/updates.rs` |
 //! | reconciliation | `master/reconcile.rs` |
 //! | what is persisted, and starting from it | `master/registry.rs` |
@@ -31,6 +32,7 @@ mod reachability;
 mod reconcile;
 mod registry;
 mod reregistration;
+mod reservations;
 mod tasks;
 mod updates;
 mod validation;

@@ -285,6 +285,23 @@ impl Cluster {
         self.event(|master, now, out| master.on_reregister(now, call, out));
     }
 
+    /// The agent comes back without tasks, and says that it has `said`.
+    pub(crate) fn reregister_with(&mut self, name: &str, id: &AgentId, life: u64, said: Resources) {
+        let call = Reregister {
+            pid: pid(name, life),
+            info: AgentInfo {
+                id: Some(id.clone()),
+                resources: said,
+                ..agent_info(name, "")
+            },
+            version: "0.1.0".to_owned(),
+            frameworks: Vec::new(),
+            tasks: Vec::new(),
+            updates: Vec::new(),
+        };
+        self.event(|master, now, out| master.on_reregister(now, call, out));
+    }
+
     pub(crate) fn exit(&mut self, pid: &AnyPid) {
         self.watched.remove(pid);
         let exited = Exited {

@@ -11,4 +11,5 @@ mod offers;
 mod operators;
 mod quota;
 mod reconciliation;
+mod reservations;
 mod tasks;

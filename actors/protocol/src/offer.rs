@@ -39,6 +39,12 @@ pub enum Operation {
     Launch(Vec<TaskInfo>),
     /// Starts tasks together on the offered resources, all or none.
     LaunchGroup(TaskGroup),
+    /// Reserves offered resources to the offers' role: those that are named, with the new claim as the topmost of
+    /// each. Claims below it stay; they are of roles above. One that is not valid changes nothing.
+    Reserve(Resources),
+    /// Takes the topmost claim off reserved resources of the offers: off those that are named, all of their
+    /// claims included. One that is not valid changes nothing.
+    Unreserve(Resources),
 }
 
 impl Operation {
@@ -47,6 +53,7 @@ impl Operation {
         match self {
             Operation::Launch(tasks) => tasks,
             Operation::LaunchGroup(group) => &group.tasks,
+            Operation::Reserve(_) | Operation::Unreserve(_) => &[],
         }
     }
 
@@ -55,6 +62,7 @@ impl Operation {
         match self {
             Operation::Launch(tasks) => tasks,
             Operation::LaunchGroup(group) => group.members(),
+            Operation::Reserve(_) | Operation::Unreserve(_) => Vec::new(),
         }
     }
 }

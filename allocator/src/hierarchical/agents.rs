@@ -122,6 +122,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Changes reservations on what a framework holds, and on what the agent has. Changes nothing and answers with
+    /// what is held if that is less than `from`.
+    pub(super) fn convert(
+        &mut self,
+        framework: &FrameworkId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), Resources> {
+        self.give_back(framework, from)?;
+        self.total = &self.total - &from.unallocate() + &to.unallocate();
+        self.take(framework, to);
+        self.settle();
+        Ok(())
+    }
+
     /// Frees all that a framework holds, and tells what it was.
     pub(super) fn give_back_all(&mut self, framework: &FrameworkId) -> Resources {
         let Some(resources) = self.used.remove(framework) else {

@@ -210,6 +210,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Changes reservations on what a framework holds, and on what the agent has. Changes nothing and answers with
+    /// what is held if that is less than `from`.
+    pub(super) fn convert(
+        &mut self,
+        framework: &FrameworkId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), Resources> {
+        self.give_back(framework, from)?;
+        self.total -= &from.unallocate();
+        self.total += &to.unallocate();
+        self.take(framework, to);
+        Ok(())
+    }
+
     fn free(&mut self, framework: &FrameworkId, role: Option<&Role>, part: &Resources) {
         let Ok(at) = self.find(framework, role) else {
             return;

@@ -389,3 +389,44 @@ fn a26_oversubscribed_not_allocated() {
          framework f2 role1 revocable                     -> f2:agent1=cpus{REV}:10",
     );
 }
+
+#[test]
+fn stacked_reservations_go_to_the_topmost_role_and_those_below_it_if_they_understand_stacks() {
+    let refined = "cpus(reservations:[(STATIC,a),(DYNAMIC,a/b)]):2";
+    cluster(&format!(
+        "framework f1 a refine; framework f2 a/b; framework f3 a/c refine
+         agent agent1 {refined}                           -> none
+         framework f4 a/b/x refine                        -> f4:agent1
+         off f4
+         framework f5 a/b refine; decline f4 agent1 a/b/x
+         tick                                             -> f5:agent1"
+    ));
+}
+
+#[test]
+fn reservations_change_on_what_is_held() {
+    let mine = "cpus(reservations:[(DYNAMIC,a)]):2";
+    let refined = "cpus(reservations:[(DYNAMIC,a),(DYNAMIC,a/b)]):2";
+    cluster(&format!(
+        "framework f1 a; framework f2 x
+         off f2
+         agent agent1 4/1024                              -> f1:agent1
+         convert f1 agent1 a cpus:2 > {mine}
+         share a 1.00
+         on f2
+         decline f1 agent1 1000s
+         tick                                             -> f2:agent1=2/1024
+         framework f3 a/b refine                          -> f3:agent1={mine}
+         convert f3 agent1 a/b {mine} > {refined}
+         decline f3 agent1
+         off f3
+         tick                                             -> none
+         framework f4 a/b                                 -> none
+         on f3                                            -> f3:agent1={refined}
+         convert f3 agent1 a/b {refined} > cpus:2
+         decline f3 agent1 1000s
+         off f4 & off f2
+         tick                                             -> none
+         on f2                                            -> f2:agent1=cpus:2"
+    ));
+}

@@ -16,7 +16,10 @@ use tepui_allocator::{
     AgentOrder, Allocation, Allocator, Counters, FrameworkTerms, Options, Weight,
     invariants::{self, State},
 };
-use tepui_protocol::{AgentId, Capability, Constraints, FrameworkId, Resources, Role, Timestamp};
+use tepui_protocol::{
+    AgentId, Capability, Constraints, FrameworkId, Resource, Resources, Role, Timestamp,
+    resources::Reservation,
+};
 
 use crate::{
     cluster_table::{agent, framework, info, role, roles},
@@ -55,6 +58,8 @@ pub(crate) enum Event {
         half: bool,
         seconds: Option<u64>,
     },
+    /// Of a held thing, reserves the cpus to its role, or takes that claim off them.
+    Convert(usize),
     Allocate,
     Tick,
     Wait(u64),
@@ -86,6 +91,7 @@ pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
         8 => (any::<prop::sample::Index>(), any::<bool>(), prop::option::of(0..5_u64)).prop_map(
             |(which, half, seconds)| Event::GiveBack { which: which.index(64), half, seconds }
         ),
+        2 => any::<prop::sample::Index>().prop_map(|which| Event::Convert(which.index(64))),
         4 => Just(Event::Allocate),
         4 => Just(Event::Tick),
         1 => (0..4_u64).prop_map(Event::Wait),
@@ -219,6 +225,7 @@ impl World {
                 half,
                 seconds,
             } => self.give_back(*which, *half, *seconds),
+            Event::Convert(which) => self.convert(*which),
             Event::Wait(seconds) => self.now = self.now + Duration::from_secs(*seconds),
         }
         Vec::new()
@@ -243,7 +250,11 @@ impl World {
 
     fn add_framework(&mut self, n: u8, in_roles: &[usize], able: bool) {
         let capabilities = if able {
-            BTreeSet::from([Capability::GpuResources, Capability::RevocableResources])
+            BTreeSet::from([
+                Capability::GpuResources,
+                Capability::RevocableResources,
+                Capability::ReservationRefinement,
+            ])
         } else {
             BTreeSet::new()
         };
@@ -281,7 +292,33 @@ impl World {
             .retain(|refusal| refusal.framework != *id || left_with.contains(&refusal.role));
     }
 
-    fn give_back(&mut self, which: usize, half: bool, seconds: Option<u64>) {
+    fn convert(&mut self, which: usize) {
+        let mut held = self.held();
+        if held.is_empty() {
+            return;
+        }
+        let (framework, role, agent, mut from) = held.swap_remove(which % held.len());
+        let total = &self.allocator.agents()[&agent].total;
+        from.retain(|entry| {
+            let owner = entry.reserved_to();
+            let undone = entry.is_dynamically_reserved();
+            let refined = owner.is_none_or(|owner| owner.is_ancestor_of(&role));
+            entry.name == "cpus" && !entry.revocable && (undone || refined)
+        });
+        if from.is_empty() || role == Role::star() || !total.contains(&from.unallocate()) {
+            return;
+        }
+        let to = match from.iter().any(|entry| entry.is_dynamically_reserved()) {
+            true => from.without_dynamic_reservations(),
+            false => from.push_reservation(&Reservation::dynamic(role, None)),
+        };
+        self.allocator
+            .convert(&framework, &agent, &from, &to)
+            .unwrap();
+    }
+
+    /// What is held: by whom, in which role, of which agent.
+    fn held(&self) -> Vec<(FrameworkId, Role, AgentId, Resources)> {
         let mut held = Vec::new();
         for (agent, view) in self.allocator.agents() {
             for (framework, resources) in view.used {
@@ -290,6 +327,11 @@ impl World {
                 }
             }
         }
+        held
+    }
+
+    fn give_back(&mut self, which: usize, half: bool, seconds: Option<u64>) {
+        let mut held = self.held();
         if held.is_empty() {
             return;
         }
@@ -432,7 +474,8 @@ impl World {
                 }
                 for role in terms.roles.difference(&frameworks[id].suppressed) {
                     let free = view.available.allocatable_to(role);
-                    let free = if able { free } else { free.non_revocable() };
+                    let plain = |entry: &Resource| !entry.revocable && entry.reservations.len() < 2;
+                    let free = if able { free } else { free.filter(plain) };
                     let worth = free.cpus().milli() >= 10 || free.mem().milli() >= 32_000;
                     let refused =
                         self.is_refused(id, role, &on, &free) || !self.may_have(terms, role, &on);

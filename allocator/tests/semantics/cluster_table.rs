@@ -13,6 +13,7 @@
 //! | `suppress f [role ...]`, `revive f [role ...]` | |
 //! | `decline f a [role] [SECONDS s]` | gives back all it holds there (in the role), with a filter |
 //! | `return f a role 1/512 ...` | gives back a part, without a filter |
+//! | `convert f a role cpus:1 > cpus(x):1` | of what it holds there, reservations change |
 //! | `weight role 2` | |
 //! | `guarantee role 2/1024 ...`, `limit role 1/0 ...`, `quota role 2/1024 ...` | forced; `quota` sets both; other bounds stay |
 //! | `unquota role` | takes the quota away |
@@ -20,7 +21,7 @@
 //! | `tick`, `wait SECONDS` | one interval later, the periodic run; only time passes |
 //! | `filters role 1`, `share role 0.5` | assert the role's active filters or dominant share |
 //!
-//! After a framework's roles may follow `gpu`, `revocable`, `region` (capabilities), `!role` (suppressed),
+//! After a framework's roles may follow `gpu`, `revocable`, `region`, `refine` (capabilities), `!role` (suppressed),
 //! `role>=cpus:0.1|mem:10` (minimum), `role@rack=r1,ssd|hostname=b` (a role with constraints).
 //!
 //! An allocation is `f:a` (all that agent a has), `f:a=1/512,...` (that), with the role after an `@` where
@@ -178,6 +179,15 @@ impl Cluster {
                 let part = resources(rest[2..].iter().copied()).allocate(&role(rest[1]));
                 self.recover(name, rest[0], &part, None);
             }
+            ("convert", _) => {
+                let at = rest.iter().position(|word| *word == ">").unwrap();
+                let (from, to) = (&rest[2..at], &rest[at + 1..]);
+                let part =
+                    |words: &[&str]| resources(words.iter().copied()).allocate(&role(rest[1]));
+                self.allocator
+                    .convert(&framework(name), &agent(rest[0]), &part(from), &part(to))
+                    .unwrap();
+            }
             ("weight", _) => {
                 let weights = BTreeMap::from([(role(name), rest[0].parse().unwrap())]);
                 self.allocator.update_weights(&weights);
@@ -220,6 +230,8 @@ impl Cluster {
                 suppressed.insert(role(name));
             } else if *word == "region" {
                 terms.capabilities.insert(Capability::RegionAware);
+            } else if *word == "refine" {
+                terms.capabilities.insert(Capability::ReservationRefinement);
             } else if *word == "gpu" {
                 terms.capabilities.insert(Capability::GpuResources);
             } else if *word == "revocable" {
@@ -318,7 +330,7 @@ impl Cluster {
             .split_once('=')
             .map_or((what, None), |(a, r)| (a, Some(r)));
         let resources = match amounts {
-            Some(amounts) => resources(amounts.split(',')),
+            Some(amounts) => resources(words(amounts)),
             None => self.allocator.agents()[&agent(on)].total.clone(),
         };
         allocation.framework == framework(name)
@@ -326,4 +338,13 @@ impl Cluster {
             && in_role.is_none_or(|name| allocation.role == role(name))
             && allocation.resources == resources.allocate(&allocation.role)
     }
+}
+
+/// The amounts of an allocation; commas in brackets do not part them.
+fn words(amounts: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_i32;
+    amounts.split(move |c| {
+        depth += i32::from(c == '(' || c == '[') - i32::from(c == ')' || c == ']');
+        c == ',' && depth == 0
+    })
 }

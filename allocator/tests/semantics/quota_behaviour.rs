@@ -120,3 +120,18 @@ fn the_worked_example() {
          framework a a & framework b b & framework c c    -> a:agent1 a:agent2 b:agent3=cpus:1 c:agent3=cpus:1 c:agent4",
     );
 }
+
+#[test]
+fn what_is_reserved_while_it_is_held_stays_consumed() {
+    // As Q20: 2 of 3 cpus of the limit are used up, whether they are held or only reserved.
+    let mine = "cpus(reservations:[(DYNAMIC,a)]):2";
+    cluster(&format!(
+        "limit a cpus:3
+         framework f1 a
+         agent agent1 2/1024                              -> f1:agent1
+         convert f1 agent1 a cpus:2 > {mine}
+         agent agent2 2/1024                              -> f1:agent2=1/1024
+         decline f1 agent1 1000s
+         agent agent3 2/1024                              -> f1:agent3=mem:1024"
+    ));
+}

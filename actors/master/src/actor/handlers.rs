@@ -6,7 +6,7 @@ use tepui_protocol::{
         agent::{ExecutorExited, Pong, Register, Reregister, StatusUpdate, Unregister},
         operator::{
             GetAgents, GetFrameworks, GetMaster, GetOffers, GetRoles, GetTasks, KillTask,
-            TeardownFramework, UpdateQuota, UpdateWeights,
+            ReserveResources, TeardownFramework, UnreserveResources, UpdateQuota, UpdateWeights,
         },
         scheduler::{
             Accept, Acknowledge, Decline, Kill, Reconcile, Revive, Subscribe, Suppress, Teardown,
@@ -25,7 +25,7 @@ accepts!(MasterActor:
     Subscribe, Teardown, Accept, Decline, Revive, Suppress, Kill, Acknowledge, Reconcile,
     Register, Reregister, StatusUpdate, ExecutorExited, Pong, Unregister,
     GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles,
-    UpdateWeights, UpdateQuota, KillTask, TeardownFramework,
+    UpdateWeights, UpdateQuota, ReserveResources, UnreserveResources, KillTask, TeardownFramework,
 );
 
 /// Messages that the state machine has a method for, and that are not answered.
@@ -82,44 +82,26 @@ questions! {
     GetRoles => |state, _question, _now| state.roles(),
 }
 
-impl Handler<UpdateWeights> for MasterActor {
-    type Result = ResponseFuture<Outcome>;
+/// Commands, answered once what they change is durable.
+macro_rules! commands {
+    ($($message:ty => $method:ident),* $(,)?) => {$(
+        impl Handler<$message> for MasterActor {
+            type Result = ResponseFuture<Outcome>;
 
-    fn handle(&mut self, call: UpdateWeights, ctx: &mut Context<Self>) -> Self::Result {
-        self.command(ctx, |state, now, token, out| {
-            state.on_update_weights(now, call, token, out)
-        })
-    }
+            fn handle(&mut self, call: $message, ctx: &mut Context<Self>) -> Self::Result {
+                self.command(ctx, |state, now, token, out| state.$method(now, call, token, out))
+            }
+        }
+    )*};
 }
 
-impl Handler<UpdateQuota> for MasterActor {
-    type Result = ResponseFuture<Outcome>;
-
-    fn handle(&mut self, call: UpdateQuota, ctx: &mut Context<Self>) -> Self::Result {
-        self.command(ctx, |state, now, token, out| {
-            state.on_update_quota(now, call, token, out);
-        })
-    }
-}
-
-impl Handler<KillTask> for MasterActor {
-    type Result = ResponseFuture<Outcome>;
-
-    fn handle(&mut self, call: KillTask, ctx: &mut Context<Self>) -> Self::Result {
-        self.command(ctx, |state, now, token, out| {
-            state.on_kill_task(now, call, token, out)
-        })
-    }
-}
-
-impl Handler<TeardownFramework> for MasterActor {
-    type Result = ResponseFuture<Outcome>;
-
-    fn handle(&mut self, call: TeardownFramework, ctx: &mut Context<Self>) -> Self::Result {
-        self.command(ctx, |state, now, token, out| {
-            state.on_teardown_framework(now, call, token, out);
-        })
-    }
+commands! {
+    UpdateWeights => on_update_weights,
+    UpdateQuota => on_update_quota,
+    ReserveResources => on_reserve_resources,
+    UnreserveResources => on_unreserve_resources,
+    KillTask => on_kill_task,
+    TeardownFramework => on_teardown_framework,
 }
 
 impl Handler<AllocatorStarted> for MasterActor {

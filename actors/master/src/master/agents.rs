@@ -47,6 +47,7 @@ impl Master {
         self.write_counters(out);
         let info = AgentInfo {
             id: Some(id.clone()),
+            resources: call.info.resources.without_dynamic_reservations(),
             ..call.info
         };
         registry::admit(&id, &info, out);

@@ -25,12 +25,16 @@ impl Metrics {
 }
 
 /// Counters that are shown from the start.
-const COUNTERS: [&str; 23] = [
+const COUNTERS: [&str; 27] = [
     "allocator/mesos/allocation_runs",
     "master/invalid_status_updates",
     "master/offers_declined",
     "master/offers_made",
     "master/offers_rescinded",
+    "master/operations/reserve/dropped",
+    "master/operations/reserve/finished",
+    "master/operations/unreserve/dropped",
+    "master/operations/unreserve/finished",
     "master/recovery_slave_removals",
     "master/slave_registrations",
     "master/slave_removals",

@@ -20,7 +20,7 @@ use tepui_runtime::AnyPid;
 use super::{
     Agent, Framework, Master, TaskKey, after,
     agents::{check, refuse},
-    metrics, registry,
+    metrics, registry, reservations,
     tasks::kill_task,
 };
 use crate::effects::{Effect, Effects, Timer, tell};
@@ -85,16 +85,18 @@ impl Master {
     fn readmit(
         &mut self,
         id: &AgentId,
-        info: tepui_protocol::AgentInfo,
+        mut info: tepui_protocol::AgentInfo,
         out: &mut Effects,
     ) -> Option<Absence> {
-        if self.unreachable.remove(id).is_some() {
+        if let Some(absent) = self.unreachable.remove(id) {
+            info.resources = reservations::renew(&info.resources, &absent.info.resources);
             registry::forget_unreachable(id, out);
             registry::admit(id, &info, out);
             self.agents.insert(id.clone(), Agent::recovered(info));
             return Some(Absence::Unreachable);
         }
         let agent = self.agents.get_mut(id)?;
+        info.resources = reservations::renew(&info.resources, &agent.info.resources);
         if agent.info == info {
             return Some(Absence::Short);
         }

@@ -12,7 +12,7 @@ use tepui_protocol::{
     task::Task,
 };
 
-use super::{Master, TaskKey, agent::Agent, metrics, validation};
+use super::{Master, TaskKey, agent::Agent, metrics, reservations::Kind, validation};
 use crate::effects::{Call, Effect, Effects, tell};
 
 /// What accepted offers add up to.
@@ -117,6 +117,12 @@ impl Master {
                     }
                 }
                 Operation::LaunchGroup(group) => self.launch_group(now, &mut lot, &group, out),
+                Operation::Reserve(named) => {
+                    self.change_offered(&mut lot, Kind::Reserve, &named, out);
+                }
+                Operation::Unreserve(named) => {
+                    self.change_offered(&mut lot, Kind::Unreserve, &named, out);
+                }
             }
         }
         if !lot.left.is_empty() {

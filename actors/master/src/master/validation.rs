@@ -8,17 +8,19 @@ use super::{Master, tasks::Lot};
 
 /// Puts what a task uses on the account of the offers' role, where the framework left that out.
 pub(super) fn settle_account(task: &mut TaskInfo, role: &Role) {
-    let settle = |resources: &Resources| -> Resources {
-        let settled = resources.iter().cloned().map(|mut resource| {
-            resource.allocation.get_or_insert_with(|| role.clone());
-            resource
-        });
-        settled.collect()
-    };
-    task.resources = settle(&task.resources);
+    task.resources = on_account_of(&task.resources, role);
     if let Some(executor) = &mut task.executor {
-        executor.resources = settle(&executor.resources);
+        executor.resources = on_account_of(&executor.resources, role);
     }
+}
+
+/// The same resources, on the account of `role` where none is said.
+pub(super) fn on_account_of(resources: &Resources, role: &Role) -> Resources {
+    let settled = resources.iter().cloned().map(|mut resource| {
+        resource.allocation.get_or_insert_with(|| role.clone());
+        resource
+    });
+    settled.collect()
 }
 
 impl Master {
@@ -171,7 +173,11 @@ fn check_lifecycle(task: &TaskInfo) -> Result<(), String> {
     Ok(())
 }
 
-fn check_resources(resources: &Resources, role: &Role, whose: &str) -> Result<(), String> {
+pub(super) fn check_resources(
+    resources: &Resources,
+    role: &Role,
+    whose: &str,
+) -> Result<(), String> {
     resources
         .validate()
         .map_err(|error| format!("the {whose}'s resources: {error}"))?;

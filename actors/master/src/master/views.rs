@@ -151,17 +151,22 @@ impl Master {
     pub fn roles(&self) -> Vec<RoleSummary> {
         let total = self.total();
         let allocated = self.allocated();
+        let reserved = self.reserved();
         let subscribed = self.frameworks.values().flat_map(|f| f.info.roles.iter());
         let roles: BTreeSet<&Role> = self
             .weights
             .keys()
             .chain(self.quotas.keys())
             .chain(allocated.keys())
+            .chain(reserved.keys())
             .chain(subscribed)
             .collect();
         roles
             .into_iter()
-            .map(|role| self.role_summary(role, &allocated, &total))
+            .map(|role| RoleSummary {
+                reserved: reserved.get(role).cloned().unwrap_or_default(),
+                ..self.role_summary(role, &allocated, &total)
+            })
             .collect()
     }
 
@@ -186,6 +191,7 @@ impl Master {
                 .map(|(id, _)| id.clone())
                 .collect(),
             allocated: allocated.get(role).cloned().unwrap_or_default(),
+            reserved: Resources::new(),
             quota: self.quotas.get(role).cloned().unwrap_or_default(),
             consumed: self.consumed(role),
         }
@@ -196,6 +202,17 @@ impl Master {
         let mut roles = BTreeMap::<Role, Resources>::new();
         for agent in self.agents.values() {
             for (role, part) in (agent.used_sum() + &agent.offered).allocations() {
+                *roles.entry(role).or_default() += &part;
+            }
+        }
+        roles
+    }
+
+    /// What is reserved, by role.
+    fn reserved(&self) -> BTreeMap<Role, Resources> {
+        let mut roles = BTreeMap::<Role, Resources>::new();
+        for agent in self.agents.values() {
+            for (role, part) in agent.info.resources.reservations() {
                 *roles.entry(role).or_default() += &part;
             }
         }

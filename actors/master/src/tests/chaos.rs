@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 use tepui_protocol::{
-    Filters, Quota, TaskState,
+    Capability, Filters, Operation, Quota, Resources, Role, TaskState,
     messages::{
-        operator::{GetTasks, UpdateQuota},
-        scheduler::{Kill, Teardown},
+        operator::{GetTasks, ReserveResources, UnreserveResources, UpdateQuota},
+        scheduler::{Accept, Kill, Teardown},
     },
+    resources::Reservation,
 };
 
 use crate::{config::MasterConfig, testing::*};
@@ -22,6 +23,8 @@ enum Event {
     FrameworkExits(u8),
     Teardown(u8),
     Accept { offer: u8, tasks: u8 },
+    Operate { offer: u8, kind: u8 },
+    Reserve { agent: u8, kind: u8 },
     Decline { offer: u8, filter: bool },
     Update { task: u8, state: u8 },
     Acknowledge(u8),
@@ -44,6 +47,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => small.clone().prop_map(Event::FrameworkExits),
         1 => small.clone().prop_map(Event::Teardown),
         8 => (small.clone(), 0..4_u8).prop_map(|(offer, tasks)| Event::Accept { offer, tasks }),
+        4 => (small.clone(), 0..4_u8).prop_map(|(offer, kind)| Event::Operate { offer, kind }),
+        2 => (small.clone(), 0..4_u8).prop_map(|(agent, kind)| Event::Reserve { agent, kind }),
         3 => (small.clone(), any::<bool>()).prop_map(|(offer, filter)| Event::Decline { offer, filter }),
         8 => (any::<u8>(), 0..14_u8).prop_map(|(task, state)| Event::Update { task, state }),
         6 => any::<u8>().prop_map(Event::Acknowledge),
@@ -153,6 +158,9 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
                     role(["r", "r/s", "*"][usize::from(n) % 3]),
                 ),
             };
+            if n > 2 {
+                info.capabilities.insert(Capability::ReservationRefinement);
+            }
             info.name.clone_from(&name);
             info.id = known.and_then(|framework| framework.info.id.clone());
             names.lives += u64::from(n) % 2;
@@ -191,6 +199,44 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
                 infos.push(task(&name, offer, "cpus:1.5;mem:100"));
             }
             cluster.accept_with(&offer.framework_id, &[offer], infos, Filters::NONE);
+        }
+        Event::Operate { offer, kind } => {
+            let Some(at) = of(offer, offers.len()) else {
+                return;
+            };
+            let offer = &offers[at];
+            let what = reservable(kind, &offer.resources.unallocate(), &offer.role);
+            let call = Accept {
+                framework_id: offer.framework_id.clone(),
+                offer_ids: vec![offer.id.clone()],
+                operations: vec![match kind % 2 {
+                    0 => Operation::Reserve(what),
+                    _ => Operation::Unreserve(what),
+                }],
+                filters: Filters::NONE,
+            };
+            cluster.event(|master, now, out| master.on_accept(now, call, out));
+        }
+        Event::Reserve { agent, kind } => {
+            let Some(at) = of(agent, agents.len()) else {
+                return;
+            };
+            let agent_id = agents[at].info.id.clone().unwrap();
+            let role = role(["r", "r/s"][usize::from(kind / 2)]);
+            let resources = reservable(kind, &agents[at].info.resources, &role);
+            if kind % 2 == 0 {
+                let call = ReserveResources {
+                    agent_id,
+                    resources,
+                };
+                cluster.event(|master, now, out| master.on_reserve_resources(now, call, 1, out));
+            } else {
+                let call = UnreserveResources {
+                    agent_id,
+                    resources,
+                };
+                cluster.event(|master, now, out| master.on_unreserve_resources(now, call, 1, out));
+            }
         }
         Event::Decline { offer, filter } => {
             let Some(at) = of(offer, offers.len()) else {
@@ -270,6 +316,16 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
         Event::Restart => cluster.restart_master(),
         Event::CrashAllocator => cluster.crash_allocator(),
     }
+}
+
+/// Some of it to reserve to the role, or to take a claim off; perhaps more than there is.
+fn reservable(kind: u8, of: &Resources, role: &Role) -> Resources {
+    if kind % 2 == 1 {
+        return of.dynamically_reserved();
+    }
+    let wanted = resources(["cpus:1;mem:10", "cpus:3;ports:[5-9]"][usize::from(kind / 2)]);
+    let part = of.find(&wanted).unwrap_or(wanted);
+    part.push_reservation(&Reservation::dynamic(role.clone(), None))
 }
 
 proptest! {

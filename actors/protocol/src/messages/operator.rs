@@ -148,7 +148,7 @@ pub struct TaskSummary {
 #[message(name = "tepui.operator.GetOffers", reply = Vec<Offer>)]
 pub struct GetOffers {}
 
-/// Asks for all roles that have a weight, a quota, a framework or an allocation.
+/// Asks for all roles that have a weight, a quota, a framework, an allocation or a reservation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
 #[message(name = "tepui.operator.GetRoles", reply = Vec<RoleSummary>)]
 pub struct GetRoles {}
@@ -166,6 +166,9 @@ pub struct RoleSummary {
     pub frameworks: Vec<FrameworkId>,
     /// Used by tasks or held by offers.
     pub allocated: Resources,
+    /// Reserved to it, not to roles below it, used or not.
+    #[serde(default)]
+    pub reserved: Resources,
     /// What it and the roles below it are guaranteed and limited to.
     #[serde(default)]
     pub quota: Quota,
@@ -198,6 +201,28 @@ pub struct UpdateQuota {
     /// Even if guarantees are then above what the cluster has, or a limit below what is consumed.
     #[serde(default)]
     pub force: bool,
+}
+
+/// Reserves resources of an agent that no task uses; offers of them are withdrawn.
+//= mesos, RESERVE_RESOURCES
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.ReserveResources", reply = Result<(), String>)]
+pub struct ReserveResources {
+    /// Whose.
+    pub agent_id: AgentId,
+    /// What, with the new claim as the topmost of each.
+    pub resources: Resources,
+}
+
+/// Takes the topmost claim off resources of an agent that no task uses; offers of them are withdrawn.
+//= mesos, UNRESERVE_RESOURCES
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.UnreserveResources", reply = Result<(), String>)]
+pub struct UnreserveResources {
+    /// Whose.
+    pub agent_id: AgentId,
+    /// What, with all claims that it has now.
+    pub resources: Resources,
 }
 
 /// Sets weights of roles; they are kept in the registry.

@@ -230,6 +230,12 @@ impl Resource {
         self.reservations.last().map(|claim| &claim.role)
     }
 
+    /// Whether its topmost claim was made by RESERVE.
+    pub fn is_dynamically_reserved(&self) -> bool {
+        let top = self.reservations.last();
+        top.is_some_and(|claim| claim.kind == ReservationKind::Dynamic)
+    }
+
     /// Whether a framework in `role` may be offered it: it is unreserved, or reserved to the role or
     /// to one of its ancestors.
     pub fn is_allocatable_to(&self, role: &Role) -> bool {

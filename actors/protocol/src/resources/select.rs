@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Reservation, Resource, Resources, Value};
+use super::{Reservation, ReservationKind, Resource, Resources, Value};
 use crate::role::Role;
 
 impl Resources {
@@ -70,6 +70,20 @@ impl Resources {
     /// The persistent volumes.
     pub fn persistent_volumes(&self) -> Resources {
         self.filter(Resource::is_persistent_volume)
+    }
+
+    /// What carries a claim that was made by RESERVE, and can be undone.
+    pub fn dynamically_reserved(&self) -> Resources {
+        self.filter(Resource::is_dynamically_reserved)
+    }
+
+    /// The same, without claims that were made by RESERVE.
+    pub fn without_dynamic_reservations(&self) -> Resources {
+        self.map(|entry| {
+            entry
+                .reservations
+                .retain(|claim| claim.kind == ReservationKind::Static);
+        })
     }
 
     /// The reserved entries by the role that they are reserved to.

@@ -1,0 +1,254 @@
+//! Reservations that are made and undone while the cluster runs: by frameworks on what they are offered, by
+//! operators on what no task uses.
+//!
+//! ```text
+//!   RESERVE    [.. claims] --> [.. claims, claim]      the new claim refines those below it
+//!   UNRESERVE  [.. claims, claim] --> [.. claims]
+//! ```
+//! An agent's record in the registry has them among its resources. The agent itself does not know of them: what it
+//! says it has when it comes back is reserved anew.
+//
+//= mesos, differs: agents checkpoint reservations there; here one write to the registry decides
+
+use tepui_protocol::{
+    AgentId, Capability, OfferId, Resources, Timestamp,
+    messages::operator::{AgentStanding, ReserveResources, UnreserveResources},
+};
+
+use super::{Master, registry, tasks::Lot, validation};
+use crate::effects::{Call, Effect, Effects, Outcome};
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Reserve,
+    Unreserve,
+}
+
+impl Kind {
+    fn counter(self, worked: bool) -> &'static str {
+        match (self, worked) {
+            (Kind::Reserve, true) => "master/operations/reserve/finished",
+            (Kind::Reserve, false) => "master/operations/reserve/dropped",
+            (Kind::Unreserve, true) => "master/operations/unreserve/finished",
+            (Kind::Unreserve, false) => "master/operations/unreserve/dropped",
+        }
+    }
+}
+
+/// What becomes of resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    from: Resources,
+    to: Resources,
+}
+
+impl Change {
+    /// What an operation on `named` resources does, if it makes sense.
+    //= mesos, validation of RESERVE and UNRESERVE
+    fn of(kind: Kind, named: &Resources) -> Result<Self, String> {
+        if named.is_empty() {
+            return Err("no resources are named".to_owned());
+        }
+        named.validate().map_err(|error| error.to_string())?;
+        for entry in named {
+            if !entry.is_dynamically_reserved() {
+                return Err(format!(
+                    "{}: its last reservation must be a DYNAMIC one; those of the agent's configuration stay",
+                    Resources::from(entry.clone())
+                ));
+            }
+            if entry.is_persistent_volume() {
+                return Err(format!(
+                    "{}: reservations of volumes do not change; destroy it first",
+                    Resources::from(entry.clone())
+                ));
+            }
+        }
+        let popped = named.pop_reservation();
+        Ok(match kind {
+            Kind::Reserve => Self {
+                from: popped,
+                to: named.clone(),
+            },
+            Kind::Unreserve => Self {
+                from: named.clone(),
+                to: popped,
+            },
+        })
+    }
+}
+
+/// What an agent has that says it has `said`, when `reserved` was reserved on it before: as far as it still
+/// has that.
+pub(super) fn renew(said: &Resources, reserved: &Resources) -> Resources {
+    let mut all = said.without_dynamic_reservations();
+    for entry in &reserved.dynamically_reserved() {
+        let plain = Resources::from(entry.clone()).without_dynamic_reservations();
+        let part = &all - &(&all - &plain);
+        all -= &part;
+        for mut piece in part {
+            piece.reservations.clone_from(&entry.reservations);
+            all.add_resource(piece);
+        }
+    }
+    all
+}
+
+impl Master {
+    /// A framework reserves offered resources, or takes a claim off them.
+    pub(super) fn change_offered(
+        &mut self,
+        lot: &mut Lot,
+        kind: Kind,
+        named: &Resources,
+        out: &mut Effects,
+    ) {
+        let change = match self.check_offered(lot, kind, named) {
+            Ok(change) => change,
+            Err(problem) => {
+                let framework = &lot.framework_id;
+                tracing::warn!(%framework, ?kind, problem, "operation dropped");
+                return self.metrics.count(kind.counter(false));
+            }
+        };
+        lot.left -= &change.from;
+        lot.left += &change.to;
+        let agent = lot.agent_id.clone();
+        self.rewrite(&agent, &change, out);
+        self.metrics.count(kind.counter(true));
+        out.push(Effect::Allocator(Call::Convert {
+            framework: lot.framework_id.clone(),
+            agent,
+            from: change.from,
+            to: change.to,
+        }));
+    }
+
+    fn check_offered(&self, lot: &Lot, kind: Kind, named: &Resources) -> Result<Change, String> {
+        let named = validation::on_account_of(named, &lot.role);
+        validation::check_resources(&named, &lot.role, "operation")?;
+        let change = Change::of(kind, &named)?;
+        let framework = self.frameworks.get(&lot.framework_id);
+        let refines = framework.is_some_and(|f| f.info.can(Capability::ReservationRefinement));
+        for entry in &named {
+            if kind == Kind::Reserve && entry.reserved_to() != Some(&lot.role) {
+                return Err(format!(
+                    "{}: the offers are for role {}, and so must be the reservation",
+                    Resources::from(entry.clone()).unallocate(),
+                    lot.role
+                ));
+            }
+            if entry.reservations.len() > 1 && !refines {
+                return Err(
+                    "reservations of reserved resources need RESERVATION_REFINEMENT".to_owned(),
+                );
+            }
+        }
+        if !lot.left.contains(&change.from) {
+            return Err(format!(
+                "it needs {}, of the offers {} is left",
+                change.from.unallocate(),
+                lot.left.unallocate()
+            ));
+        }
+        Ok(change)
+    }
+
+    /// Writes a change into the books and the registry; allocations do not matter.
+    fn rewrite(&mut self, id: &AgentId, change: &Change, out: &mut Effects) {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        agent.info.resources -= &change.from.unallocate();
+        agent.info.resources += &change.to.unallocate();
+        registry::admit(id, &agent.info, out);
+    }
+
+    /// An operator reserves resources.
+    pub fn on_reserve_resources(
+        &mut self,
+        _now: Timestamp,
+        call: ReserveResources,
+        token: u64,
+        out: &mut Effects,
+    ) {
+        let outcome = self.change_free(Kind::Reserve, &call.agent_id, &call.resources, out);
+        out.push(Effect::Answer { token, outcome });
+    }
+
+    /// An operator takes claims off resources.
+    pub fn on_unreserve_resources(
+        &mut self,
+        _now: Timestamp,
+        call: UnreserveResources,
+        token: u64,
+        out: &mut Effects,
+    ) {
+        let outcome = self.change_free(Kind::Unreserve, &call.agent_id, &call.resources, out);
+        out.push(Effect::Answer { token, outcome });
+    }
+
+    fn change_free(
+        &mut self,
+        kind: Kind,
+        id: &AgentId,
+        named: &Resources,
+        out: &mut Effects,
+    ) -> Outcome {
+        let change = Change::of(kind, &named.unallocate())?;
+        let listed = self.config.roles.as_ref();
+        let unlisted = named.iter().filter_map(|entry| entry.reserved_to());
+        if kind == Kind::Reserve
+            && let Some(role) = unlisted
+                .into_iter()
+                .find(|role| listed.is_some_and(|all| !all.contains(*role)))
+        {
+            return Err(format!(
+                "role {role} is not on this cluster's list of roles"
+            ));
+        }
+        let present = |agent: &&super::Agent| agent.standing != AgentStanding::Recovered;
+        let agent = self.agents.get(id).filter(present).ok_or_else(|| {
+            format!("agent {id} is not registered; see `tepui agents` for those that are")
+        })?;
+        let from = &change.from;
+        if !agent.info.resources.contains(from) {
+            let has = &agent.info.resources;
+            return Err(format!("agent {id} has no {from}; it has {has}"));
+        }
+        let unused = &agent.info.resources - &agent.used_sum().unallocate();
+        if !unused.contains(from) {
+            return Err(format!(
+                "tasks on agent {id} use parts of {from}; of what it has, {unused} is not used"
+            ));
+        }
+        for offer in self.offers_of(id, from) {
+            if self
+                .agents
+                .get(id)
+                .is_some_and(|agent| !agent.available().contains(from))
+            {
+                self.rescind(&offer, out);
+            }
+        }
+        self.rewrite(id, &change, out);
+        self.metrics.count(kind.counter(true));
+        // What the allocator grants at this moment is void by that.
+        self.offer_anew(id, out);
+        Ok(())
+    }
+
+    /// The offers that hold something of these resources of an agent.
+    fn offers_of(&self, id: &AgentId, resources: &Resources) -> Vec<OfferId> {
+        let holds = |id: &&OfferId| {
+            self.offers.get(*id).is_some_and(|offer| {
+                let held = offer.resources.unallocate();
+                held != &held - resources
+            })
+        };
+        let agent = self.agents.get(id);
+        let offers = agent.into_iter().flat_map(|agent| &agent.offers);
+        offers.filter(holds).cloned().collect()
+    }
+}
