@@ -19,6 +19,7 @@ mod isolation;
 mod kill;
 mod local;
 mod logs;
+mod maintenance;
 mod master;
 pub(crate) mod nodes;
 mod offers;
@@ -95,6 +96,7 @@ enum Command {
     Weights(weights::Arguments),
     Quota(quota::Arguments),
     Reservations(reservations::Arguments),
+    Maintenance(maintenance::Arguments),
     Why(why::Arguments),
     Certs(certs::Arguments),
     Drf(drf::Arguments),
@@ -171,6 +173,7 @@ impl Command {
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Quota(arguments) => quota::run(arguments).await,
             Command::Reservations(arguments) => reservations::run(arguments).await,
+            Command::Maintenance(arguments) => maintenance::run(arguments).await,
             Command::Why(arguments) => why::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,
             Command::Drf(arguments) => drf::run(&arguments),

@@ -125,6 +125,8 @@ pub struct Counters {
     pub runs: u64,
     /// Refusals in force, per role.
     pub active_filters: BTreeMap<Role, usize>,
+    /// Frameworks whose refusals hold longer because they keep declining, counted in each role.
+    pub backed_off: usize,
 }
 
 /// Decides who is offered what.
@@ -223,6 +225,10 @@ pub trait Allocator: Send + fmt::Debug {
         from: &Resources,
         to: &Resources,
     ) -> Result<(), NotHeld>;
+
+    /// A framework uses some of what it was offered in a role: it does not decline everything (see
+    /// [`crate::Options::decline_backoff`]).
+    fn note_use(&mut self, framework: &FrameworkId, role: &Role);
 
     /// Sets the weights of these roles; others keep theirs.
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>);

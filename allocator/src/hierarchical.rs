@@ -37,6 +37,7 @@ use crate::{
         AgentView, Allocation, Allocator, Counters, FrameworkTerms, FrameworkView, NotHeld,
         RoleView,
     },
+    patience::Patience,
     quota::{QuotaError, Quotas},
     share::Weight,
     sorter::{DrfSorter, Sorter},
@@ -66,6 +67,7 @@ pub struct Hierarchical<R, F> {
     filters: Filters,
     quotas: Quotas,
     whitelist: Option<BTreeSet<String>>,
+    patience: Patience,
     due: Due,
     runs: u64,
     shuffle: Option<StdRng>,
@@ -85,6 +87,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
             filters: Filters::new(options.allocation_interval),
             quotas: Quotas::new(),
             whitelist: None,
+            patience: Patience::new(options.decline_backoff),
             due: Due::Nothing,
             runs: 0,
             shuffle,
@@ -150,8 +153,14 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
         };
         for (role, refused) in resources.allocations() {
             if framework.terms.roles.contains(&role) {
-                let key = (id.clone(), role, agent.clone());
-                self.filters.add(key, refused.unallocate(), timeout, now);
+                let interval = self.options.allocation_interval;
+                let timeout = self
+                    .patience
+                    .refused(id, &role, timeout, interval, self.runs);
+                if !timeout.is_zero() {
+                    let key = (id.clone(), role, agent.clone());
+                    self.filters.add(key, refused.unallocate(), timeout, now);
+                }
             }
         }
     }
@@ -182,6 +191,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         terms: FrameworkTerms,
         suppressed: &BTreeSet<Role>,
     ) {
+        self.patience.keep(id, &terms.roles);
         let Some(framework) = self.frameworks.get_mut(id) else {
             return;
         };
@@ -200,6 +210,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
     }
 
     fn remove_framework(&mut self, id: &FrameworkId) {
+        self.patience.remove(id);
         if self.frameworks.remove(id).is_none() {
             return;
         }
@@ -223,6 +234,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
     }
 
     fn deactivate_framework(&mut self, id: &FrameworkId) {
+        self.patience.remove(id);
         let Some(framework) = self.frameworks.get_mut(id) else {
             return;
         };
@@ -247,6 +259,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         let meant = framework.meant(roles);
         framework.suppressed.retain(|role| !meant.contains(role));
         self.filters.clear_roles(id, &meant);
+        self.patience.clear(id, &meant);
         self.seat(id);
         self.due = Due::All;
     }
@@ -328,7 +341,8 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
             });
         }
         self.release(framework, resources);
-        if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero()) {
+        if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero() || self.patience.is_on())
+        {
             self.refuse(framework, agent, resources, timeout, now);
         }
         Ok(())
@@ -354,6 +368,10 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
             }),
             Ok(()) => Ok(()),
         }
+    }
+
+    fn note_use(&mut self, framework: &FrameworkId, role: &Role) {
+        self.patience.used(framework, role);
     }
 
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>) {
@@ -439,6 +457,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         Counters {
             runs: self.runs,
             active_filters: self.filters.counts(),
+            backed_off: self.patience.backed_off(),
         }
     }
 }

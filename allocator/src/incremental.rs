@@ -60,6 +60,7 @@ use crate::{
         RoleView,
     },
     hierarchical::{AgentOrder, Options},
+    patience::Patience,
     quota::QuotaError,
     share::Weight,
 };
@@ -90,6 +91,7 @@ pub struct IncrementalDrf {
     filters: Filters,
     quota: QuotaBook,
     whitelist: Option<BTreeSet<String>>,
+    patience: Patience,
     due: Due,
     runs: u64,
     shuffle: Option<StdRng>,
@@ -113,6 +115,7 @@ impl IncrementalDrf {
             filters: Filters::new(options.allocation_interval),
             quota: QuotaBook::default(),
             whitelist: None,
+            patience: Patience::new(options.decline_backoff),
             due: Due::Nothing,
             runs: 0,
             shuffle,
@@ -145,6 +148,7 @@ impl Allocator for IncrementalDrf {
         terms: FrameworkTerms,
         suppressed: &BTreeSet<Role>,
     ) {
+        self.patience.keep(id, &terms.roles);
         if let Some(framework) = self.members.number(id) {
             for seat in self.members.get_mut(framework).renew(terms, suppressed) {
                 self.filters.clear_seat(seat);
@@ -154,6 +158,7 @@ impl Allocator for IncrementalDrf {
     }
 
     fn remove_framework(&mut self, id: &FrameworkId) {
+        self.patience.remove(id);
         let Some(member) = self.members.remove(id) else {
             return;
         };
@@ -176,6 +181,7 @@ impl Allocator for IncrementalDrf {
     }
 
     fn deactivate_framework(&mut self, id: &FrameworkId) {
+        self.patience.remove(id);
         self.set_active(id, false);
         if let Some(framework) = self.members.number(id) {
             for &seat in self.members.get(framework).seats.values() {
@@ -206,6 +212,7 @@ impl Allocator for IncrementalDrf {
                 self.filters.clear_seat(seat);
             }
         }
+        self.patience.clear(id, &meant);
         self.seat(framework);
         self.due = Due::All;
     }
@@ -271,7 +278,7 @@ impl Allocator for IncrementalDrf {
             }
             Ok(()) => {}
         }
-        if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero())
+        if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero() || self.patience.is_on())
             && let Some(member) = member
         {
             self.refuse(member, number, resources, timeout, now);
@@ -287,6 +294,10 @@ impl Allocator for IncrementalDrf {
         to: &Resources,
     ) -> Result<(), NotHeld> {
         self.change_reservations(framework, agent, from, to)
+    }
+
+    fn note_use(&mut self, framework: &FrameworkId, role: &Role) {
+        self.patience.used(framework, role);
     }
 
     fn update_weights(&mut self, weights: &BTreeMap<Role, Weight>) {
@@ -361,6 +372,7 @@ impl Allocator for IncrementalDrf {
         Counters {
             runs: self.runs,
             active_filters: self.filters.counts(),
+            backed_off: self.patience.backed_off(),
         }
     }
 

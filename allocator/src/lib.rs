@@ -38,6 +38,7 @@
 //! | claims from many threads at once | `shared.rs` |
 //! | whose tasks go for a guarantee? | `revocation.rs` |
 //! | shares with a memory, limits that fit | `history.rs` |
+//! | what of frameworks that keep declining? | `patience.rs` |
 //! | what can a bursty role count on? | `slo.rs` |
 //!
 //! # Writing another policy
@@ -76,6 +77,7 @@ pub mod incremental;
 pub mod invariants;
 pub mod minimum;
 pub mod order;
+mod patience;
 pub mod quota;
 pub mod revocation;
 pub mod shard;

@@ -17,6 +17,8 @@ mod quota_behaviour;
 #[path = "semantics/quota_oracles.rs"]
 mod quota_oracles;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use tepui_allocator::{AgentOrder, HierarchicalDrf, IncrementalDrf, Options};
 
@@ -31,6 +33,19 @@ proptest! {
         let options = Options { agent_order: AgentOrder::ById, ..Options::default() };
         let plain = World::of(Box::new(HierarchicalDrf::new(options.clone())));
         let incremental = World::of(Box::new(IncrementalDrf::new(options)));
+        prop_assert_eq!(trace(plain, &events), trace(incremental, &events));
+    }
+
+    /// The same where frameworks that keep declining are asked less often.
+    #[test]
+    fn both_back_off_alike(events in events()) {
+        let options = Options {
+            agent_order: AgentOrder::ById,
+            decline_backoff: Some(Duration::from_secs(30)),
+            ..Options::default()
+        };
+        let plain = World::backing_off(Box::new(HierarchicalDrf::new(options.clone())));
+        let incremental = World::backing_off(Box::new(IncrementalDrf::new(options)));
         prop_assert_eq!(trace(plain, &events), trace(incremental, &events));
     }
 }

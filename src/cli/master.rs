@@ -1,9 +1,14 @@
 //! `tepui master`: the node where agents and frameworks meet.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
-use tepui_master::{MasterActor, MasterConfig};
+use tepui_batch::parse_duration;
+use tepui_master::{
+    MasterActor, MasterConfig,
+    api::{API, Api},
+    config::RevokeFor,
+};
 use tepui_protocol::{MasterId, Role};
 use tepui_runtime::{AnyPid, Node};
 use tepui_store::StateStore;
@@ -52,6 +57,18 @@ pub(crate) struct Arguments {
     /// Where the cluster is: agents with another one as their attribute `region` are for frameworks that say they take them
     #[arg(long, env = "TEPUI_REGION")]
     region: Option<String>,
+    /// Frameworks that decline all that they are offered, again and again, are asked less and less often: at most this far apart
+    #[arg(long, env = "TEPUI_DECLINE_BACKOFF", value_name = "TIME", value_parser = parse_duration)]
+    decline_backoff: Option<Duration>,
+    /// When a role is below its guarantee for so long, tasks of others end for it
+    #[arg(long, env = "TEPUI_REVOKE_AFTER", value_name = "TIME", value_parser = parse_duration)]
+    revoke_after: Option<Duration>,
+    /// How long such tasks have to end by themselves [default: 30s]
+    #[arg(long, env = "TEPUI_REVOKE_GRACE", value_name = "TIME", value_parser = parse_duration)]
+    revoke_grace: Option<Duration>,
+    /// For what: guarantees of quotas alone, or fair shares of top-level roles as well [default: guarantee]
+    #[arg(long, env = "TEPUI_REVOKE_FOR", value_name = "WHAT", value_parser = parse_revoke_for)]
+    revoke_for: Option<RevokeFor>,
     #[command(flatten)]
     security: Security,
     /// Listen where anybody can connect, without TLS
@@ -78,12 +95,24 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let node = nodes::start(&listen).await?;
     let mut config = settings(section, arguments.role_weights);
     config.region = arguments.region.or(config.region);
+    config.revoke_after = arguments.revoke_after.or(config.revoke_after);
+    config.revoke_grace = arguments.revoke_grace.unwrap_or(config.revoke_grace);
+    config.revoke_for = arguments.revoke_for.unwrap_or(config.revoke_for);
+    config.decline_backoff = arguments.decline_backoff.or(config.decline_backoff);
     let master = spawn(&node, config, Box::new(store))?;
     output::print(&format!("master listening on {}", node.addr()))?;
     let stopped = nodes::until_stopped(&node, &master, &mut signals).await;
     nodes::end(&node, &master).await;
     stopped?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn parse_revoke_for(text: &str) -> Result<RevokeFor, String> {
+    match text {
+        "guarantee" => Ok(RevokeFor::Guarantee),
+        "fair-share" => Ok(RevokeFor::FairShare),
+        _ => Err("write guarantee or fair-share".to_owned()),
+    }
 }
 
 fn settings(section: MasterSection, weights: Vec<(Role, f64)>) -> MasterConfig {
@@ -108,7 +137,9 @@ pub(crate) fn spawn(
 ) -> anyhow::Result<AnyPid> {
     let id = MasterId::new(run_id(node)).expect("hexadecimal digits are an id");
     let master = MasterActor::new(config, store, id).map_err(bad_input)?;
-    Ok(node.spawn("master", master)?.any())
+    let master = node.spawn("master", master)?;
+    node.spawn(API, Api(master.clone()))?;
+    Ok(master.any())
 }
 
 /// Twelve random digits, short enough for people: all ids of a run begin with them.

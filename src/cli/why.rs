@@ -81,6 +81,11 @@ fn turn_text(turn: &Turn, runs: u64) -> String {
         Some(run) => format!("  was given something in run {run} of {runs}"),
         None => format!("  was given nothing in {runs} runs"),
     });
+    if let Some(runs) = turn.declined_runs {
+        lines.push(format!(
+            "  declined all offers of {runs} runs in a row, so its refusals hold longer; a revive ends that"
+        ));
+    }
     for (reason, count) in &turn.agents {
         let agents = if *count == 1 { "agent" } else { "agents" };
         lines.push(format!("  {count} {agents}: {reason}"));
@@ -105,6 +110,7 @@ mod tests {
             before: Some(2),
             turns: 5,
             served_in: Some(7),
+            declined_runs: Some(6),
             agents: BTreeMap::from([(Reason::NothingFree, 3), (Reason::Headroom, 1)]),
         };
         let explanation = Explanation {
@@ -115,6 +121,7 @@ mod tests {
 role eng/web: holds cpus:1, a share of 12.5%
   2 of 5 are before it in turn
   was given something in run 7 of 9
+  declined all offers of 6 runs in a row, so its refusals hold longer; a revive ends that
   3 agents: all is used or offered
   1 agent: held back for what other roles are guaranteed; see `tepui quota`";
         assert_eq!(text(&explanation), expected);

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use tepui_allocator::{Allocation, Allocator, IncrementalDrf, Options, invariants};
+use tepui_allocator::{Allocation, Allocator, Counters, IncrementalDrf, Options, invariants};
 use tepui_protocol::{AgentId, Timestamp, messages::operator::Explain};
 use tepui_runtime::{prelude::*, rt::MessageResult};
 
@@ -31,8 +31,8 @@ pub(crate) struct Batch {
 #[message(local)]
 pub(crate) struct Allocated {
     pub(crate) granted: Vec<Granted>,
-    /// Runs so far.
-    pub(crate) runs: u64,
+    /// What it has counted so far.
+    pub(crate) counters: Counters,
 }
 
 /// An allocator has started and knows of nothing.
@@ -102,8 +102,8 @@ impl Desk {
         invariants::check(self.allocator.as_ref(), excluded).expect("the invariants hold");
     }
 
-    pub(crate) fn runs(&self) -> u64 {
-        self.allocator.counters().runs
+    pub(crate) fn counters(&self) -> Counters {
+        self.allocator.counters()
     }
 
     /// The allocator itself, for checks.
@@ -171,6 +171,7 @@ impl Desk {
                     debug_assert!(false, "the books of master and allocator agree: {error}");
                 }
             }
+            Call::NoteUse { framework, role } => allocator.note_use(&framework, &role),
             Call::UpdateWeights { weights } => allocator.update_weights(&weights),
             Call::SetQuota { role, quota } => {
                 if let Err(error) = allocator.set_quota(&role, quota, true) {
@@ -257,7 +258,7 @@ impl Handler<Batch> for AllocatorActor {
         self.report(
             Allocated {
                 granted,
-                runs: self.desk.runs(),
+                counters: self.desk.counters(),
             },
             ctx,
         );

@@ -23,6 +23,17 @@ pub struct InvalidConfig {
     pub problem: String,
 }
 
+/// For what tasks of others end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevokeFor {
+    /// For guarantees of quotas.
+    #[default]
+    Guarantee,
+    /// For fair shares of top-level roles as well: their weights' parts of the cluster.
+    FairShare,
+}
+
 /// Choices for a master.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -44,6 +55,18 @@ pub struct MasterConfig {
     pub weights: BTreeMap<Role, f64>,
     /// Where the cluster is: agents with the attribute `region` of another one are for frameworks with REGION_AWARE only.
     pub region: Option<String>,
+    /// How long refusals hold at most of frameworks that decline everything, run after run, and so are asked less and less
+    /// often; as long as they say if absent.
+    #[serde(with = "seconds::optional")]
+    pub decline_backoff: Option<Duration>,
+    /// How long a role is below what it is guaranteed before tasks of others end for it; never if absent.
+    #[serde(with = "seconds::optional")]
+    pub revoke_after: Option<Duration>,
+    /// How long such tasks have to end by themselves.
+    #[serde(with = "seconds")]
+    pub revoke_grace: Duration,
+    /// What a role is guaranteed in this respect.
+    pub revoke_for: RevokeFor,
     /// How long a master that starts with quotas waits for four fifths of its agents before it offers
     /// anything.
     #[serde(with = "seconds")]
@@ -100,6 +123,10 @@ impl Default for MasterConfig {
             fair_share_excluded: BTreeSet::new(),
             weights: BTreeMap::new(),
             region: None,
+            decline_backoff: None,
+            revoke_after: None,
+            revoke_grace: Duration::from_secs(30),
+            revoke_for: RevokeFor::Guarantee,
             quota_hold_timeout: minutes(10),
             roles: None,
             heartbeat_interval: Duration::from_secs(15),
@@ -162,6 +189,7 @@ impl MasterConfig {
             fair_share_excluded: self.fair_share_excluded.clone(),
             agent_order: AgentOrder::Shuffled(self.seed),
             region: self.region.clone(),
+            decline_backoff: self.decline_backoff,
             ..Options::default()
         }
     }

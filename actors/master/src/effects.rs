@@ -172,6 +172,8 @@ pub enum Call {
         from: Resources,
         to: Resources,
     },
+    /// A framework uses some of what it was offered.
+    NoteUse { framework: FrameworkId, role: Role },
     /// Roles weigh this much.
     UpdateWeights { weights: BTreeMap<Role, Weight> },
     /// A role is guaranteed and limited to this; it was checked.
@@ -223,6 +225,12 @@ letters! {
     Offers(scheduler::Offers),
     /// An offer is void.
     Rescind(scheduler::Rescind),
+    /// The framework is asked to leave agents.
+    InverseOffers(scheduler::InverseOffers),
+    /// An inverse offer is void.
+    RescindInverseOffer(scheduler::RescindInverseOffer),
+    /// Tasks are to end for another role.
+    Revocation(scheduler::RevocationNotice),
     /// News of a task.
     Update(scheduler::Update),
     /// An agent or executor is gone.

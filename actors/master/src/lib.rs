@@ -15,6 +15,7 @@
 
 mod actor;
 mod allocation;
+pub mod api;
 pub mod config;
 pub mod effects;
 pub mod invariants;

@@ -17,14 +17,19 @@
 //! | reconciliation | `master/reconcile.rs` |
 //! | what is persisted, and starting from it | `master/registry.rs` |
 //! | operators' questions and commands | `master/views.rs`, `master/commands.rs`, `master/quota.rs`, `master/metrics.rs` |
+//! | maintenance, inverse offers, drained agents | `master/maintenance.rs`, `master/drains.rs` |
+//! | tasks that end for another role | `master/revocation.rs`, `master/causes.rs` |
 //! | what always holds | `invariants.rs` |
 
 mod agent;
 mod agents;
+mod causes;
 mod commands;
+mod drains;
 mod framework;
 mod frameworks;
 mod history;
+mod maintenance;
 mod metrics;
 mod offers;
 mod quota;
@@ -33,12 +38,13 @@ mod reconcile;
 mod registry;
 mod reregistration;
 mod reservations;
+mod revocation;
 mod tasks;
 mod updates;
 mod validation;
 mod views;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tepui_allocator::{Quotas, Weight};
 use tepui_protocol::{AgentId, FrameworkId, MasterId, Offer, OfferId, Role, TaskId, Timestamp};
@@ -83,6 +89,11 @@ pub struct Master {
     pub(crate) quotas: Quotas,
     /// Agents to come back before quotas can be kept; see `master/quota.rs`.
     awaited: quota::Awaited,
+    maintenance: maintenance::Maintenance,
+    /// Agents that are drained, and the longest time that their tasks have to end.
+    drains: BTreeMap<AgentId, Option<Duration>>,
+    revocations: revocation::Revocations,
+    causes: causes::Causes,
     metrics: Metrics,
     counters: Counters,
     offers_made: u64,
@@ -119,6 +130,8 @@ impl Master {
         match timer {
             Timer::Allocation => {
                 out.push(Effect::Allocator(Call::Tick));
+                self.ask_to_leave(now, out);
+                self.revoke(now, out);
                 out.push(after(self.config.allocation_interval, Timer::Allocation));
             }
             Timer::Heartbeat {
@@ -175,6 +188,6 @@ impl Master {
     }
 }
 
-fn after(after: std::time::Duration, timer: Timer) -> Effect {
+fn after(after: Duration, timer: Timer) -> Effect {
     Effect::Timer { after, timer }
 }

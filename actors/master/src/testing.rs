@@ -157,7 +157,8 @@ impl Cluster {
     fn allocate(&mut self) {
         while !self.calls.is_empty() {
             let granted = self.work();
-            self.quiet_event(|master, _, out| master.on_allocated(granted, 0, out));
+            let counters = self.desk.counters();
+            self.quiet_event(|master, _, out| master.on_allocated(granted, &counters, out));
         }
     }
 

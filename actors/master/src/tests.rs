@@ -3,13 +3,16 @@
 
 mod agents;
 mod allocation;
+mod backoff;
 mod chaos;
 mod frameworks;
 mod groups;
 mod invariants;
+mod maintenance;
 mod offers;
 mod operators;
 mod quota;
 mod reconciliation;
 mod reservations;
+mod revocation;
 mod tasks;

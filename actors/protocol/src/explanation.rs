@@ -83,6 +83,9 @@ pub struct Turn {
     pub turns: usize,
     /// The last run in which it was given something, by number.
     pub served_in: Option<u64>,
+    /// So many runs in a row it has declined all that it was offered, if its refusals hold longer for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declined_runs: Option<u32>,
     /// How many agents it is offered nothing of, and why.
     pub agents: BTreeMap<Reason, usize>,
 }

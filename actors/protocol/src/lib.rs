@@ -11,6 +11,7 @@ pub mod explanation;
 pub mod framework;
 pub mod id;
 pub mod lifecycle;
+pub mod maintenance;
 #[cfg(feature = "messages")]
 pub mod messages;
 pub mod offer;
@@ -28,6 +29,7 @@ pub use constraints::{Constraint, Constraints};
 pub use explanation::Explanation;
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{AgentId, ExecutorId, FrameworkId, MasterId, OfferId, TaskId};
+pub use maintenance::{InverseOffer, Unavailability};
 pub use offer::{Filters, Offer, Operation};
 pub use quota::Quota;
 pub use resources::{Limits, Quantities, Resource, Resources, Scalar};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{AgentId, FrameworkId, OfferId},
+    maintenance::Unavailability,
     resources::Resources,
     role::Role,
     task::{TaskGroup, TaskInfo},
@@ -29,6 +30,9 @@ pub struct Offer {
     /// The agent's labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// When the agent's machine will be taken down, if that is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailability: Option<Unavailability>,
 }
 
 /// One step of an ACCEPT; steps are applied in order and see what those before them left.

@@ -41,6 +41,10 @@ pub struct Options {
     /// REGION_AWARE only. Without it, all agents count as being here.
     //= mesos, differs: fault domains are attributes, `region` and `zone`
     pub region: Option<String>,
+    /// How long refusals hold at most of frameworks that decline all that they are offered, run after run: from the fourth
+    /// run on twice as long with each. Without it, refusals hold as long as they say.
+    //= mesos, differs: there frameworks have to suppress themselves
+    pub decline_backoff: Option<Duration>,
 }
 
 impl Default for Options {
@@ -53,6 +57,7 @@ impl Default for Options {
             agent_order: AgentOrder::Shuffled(0),
             gpu_agents: GpuAgents::default(),
             region: None,
+            decline_backoff: None,
         }
     }
 }

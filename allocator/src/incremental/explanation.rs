@@ -54,6 +54,10 @@ impl IncrementalDrf {
             before,
             turns,
             served_in: self.roles.served_in(number),
+            declined_runs: {
+                let id = &self.members.get(seat.framework).id;
+                self.patience.declined_runs(id, &seat.role)
+            },
             agents,
         }
     }

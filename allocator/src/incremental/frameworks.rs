@@ -249,8 +249,13 @@ impl IncrementalDrf {
                 && member.state.terms.roles.contains(role)
                 && let Some(&seat) = member.seats.get(role)
             {
-                let refused = refused.unallocate();
-                self.filters.add((seat, role, agent), refused, timeout, now);
+                let interval = self.options.allocation_interval;
+                let timeout =
+                    (self.patience).refused(&member.id, role, timeout, interval, self.runs);
+                if !timeout.is_zero() {
+                    let refused = refused.unallocate();
+                    self.filters.add((seat, role, agent), refused, timeout, now);
+                }
             }
         }
     }

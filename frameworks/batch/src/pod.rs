@@ -259,6 +259,7 @@ mod tests {
             role: "*".parse().unwrap(),
             resources: resources.parse().unwrap(),
             attributes: BTreeMap::new(),
+            unavailability: None,
         }
     }
 

@@ -4,7 +4,8 @@
 use tepui_protocol::{
     FrameworkInfo, Timestamp,
     messages::scheduler::{
-        Failure, Heartbeat, NotSubscribed, Offers, Rescind, SchedulerError, Subscribed, Update,
+        Failure, Heartbeat, InverseOffers, NotSubscribed, Offers, Rescind, RescindInverseOffer,
+        RevocationNotice, SchedulerError, Subscribed, Update,
     },
 };
 use tepui_runtime::{AnyPid, Undeliverable, prelude::*};
@@ -116,6 +117,8 @@ impl DriverActor {
             ToMaster::Teardown(msg) => self.tell(msg, ctx),
             ToMaster::Accept(msg) => self.tell(msg, ctx),
             ToMaster::Decline(msg) => self.tell(msg, ctx),
+            ToMaster::AcceptInverse(msg) => self.tell(msg, ctx),
+            ToMaster::DeclineInverse(msg) => self.tell(msg, ctx),
             ToMaster::Revive(msg) => self.tell(msg, ctx),
             ToMaster::Suppress(msg) => self.tell(msg, ctx),
             ToMaster::Kill(msg) => self.tell(msg, ctx),
@@ -186,8 +189,34 @@ impl Actor for DriverActor {
 
 accepts!(
     DriverActor: Subscribed, Offers, Rescind, Update, Failure, SchedulerError, NotSubscribed,
-    Heartbeat, Exited
+    Heartbeat, Exited, InverseOffers, RescindInverseOffer,
+    RevocationNotice
 );
+
+impl Handler<RevocationNotice> for DriverActor {
+    type Result = ();
+    fn handle(&mut self, msg: RevocationNotice, ctx: &mut Context<Self>) {
+        self.step(ctx, |driver, now, out| driver.on_revocation(now, msg, out));
+    }
+}
+
+impl Handler<InverseOffers> for DriverActor {
+    type Result = ();
+    fn handle(&mut self, msg: InverseOffers, ctx: &mut Context<Self>) {
+        self.step(ctx, |driver, now, out| {
+            driver.on_inverse_offers(now, msg, out)
+        });
+    }
+}
+
+impl Handler<RescindInverseOffer> for DriverActor {
+    type Result = ();
+    fn handle(&mut self, msg: RescindInverseOffer, ctx: &mut Context<Self>) {
+        self.step(ctx, |driver, now, out| {
+            driver.on_inverse_rescind(now, msg, out)
+        });
+    }
+}
 
 impl Handler<Subscribed> for DriverActor {
     type Result = ();

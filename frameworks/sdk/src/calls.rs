@@ -35,6 +35,16 @@ pub enum Call {
         offer_ids: Vec<OfferId>,
         filters: Filters,
     },
+    /// [`Calls::accept_inverse`].
+    AcceptInverse {
+        offer_ids: Vec<OfferId>,
+        filters: Filters,
+    },
+    /// [`Calls::decline_inverse`].
+    DeclineInverse {
+        offer_ids: Vec<OfferId>,
+        filters: Filters,
+    },
     /// [`Calls::revive`].
     Revive { roles: BTreeSet<Role> },
     /// [`Calls::suppress`].
@@ -132,6 +142,18 @@ impl Calls {
         if !offer_ids.is_empty() {
             self.list.push(Call::Decline { offer_ids, filters });
         }
+    }
+
+    /// Says that the framework will have left these agents in time; `filters` say how long it is not asked again.
+    pub fn accept_inverse(&mut self, offers: impl IntoIterator<Item = OfferId>, filters: Filters) {
+        let offer_ids = offers.into_iter().collect();
+        self.list.push(Call::AcceptInverse { offer_ids, filters });
+    }
+
+    /// Says that the framework cannot leave these agents; `filters` say how long it is not asked again.
+    pub fn decline_inverse(&mut self, offers: impl IntoIterator<Item = OfferId>, filters: Filters) {
+        let offer_ids = offers.into_iter().collect();
+        self.list.push(Call::DeclineInverse { offer_ids, filters });
     }
 
     /// Wants offers again, in all roles: lifts suppression and clears filters.

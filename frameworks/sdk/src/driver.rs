@@ -19,7 +19,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use tepui_protocol::{
     FrameworkId, FrameworkInfo, Offer, Operation, Reason, Source, TaskState, TaskStatus, Timestamp,
-    messages::scheduler::{Failure, Rescind, Subscribed},
+    messages::scheduler::{
+        Failure, InverseOffers, Rescind, RescindInverseOffer, RevocationNotice, Subscribed,
+    },
 };
 use tepui_runtime::AnyPid;
 use tepui_store::{Contents, Write};
@@ -146,6 +148,45 @@ impl Driver {
         if self.hears_master(now) {
             self.call(now, out, |scheduler, calls| {
                 scheduler.rescinded(calls, msg.offer_id)
+            });
+        }
+    }
+
+    pub(crate) fn on_inverse_offers(
+        &mut self,
+        now: Timestamp,
+        msg: InverseOffers,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.hears_master(now) {
+            self.call(now, out, |scheduler, calls| {
+                scheduler.inverse_offers(calls, msg.inverse_offers);
+            });
+        }
+    }
+
+    pub(crate) fn on_inverse_rescind(
+        &mut self,
+        now: Timestamp,
+        msg: RescindInverseOffer,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.hears_master(now) {
+            self.call(now, out, |scheduler, calls| {
+                scheduler.inverse_rescinded(calls, msg.inverse_offer_id);
+            });
+        }
+    }
+
+    pub(crate) fn on_revocation(
+        &mut self,
+        now: Timestamp,
+        msg: RevocationNotice,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.hears_master(now) {
+            self.call(now, out, |scheduler, calls| {
+                scheduler.revocation(calls, msg)
             });
         }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tepui_protocol::{
-    FrameworkId, MasterId, Offer, OfferId, TaskStatus, messages::scheduler::Failure,
+    FrameworkId, InverseOffer, MasterId, Offer, OfferId, TaskStatus,
+    messages::scheduler::{Failure, RevocationNotice},
 };
 
 use crate::calls::Calls;
@@ -49,6 +50,23 @@ pub trait Scheduler: Send + 'static {
     /// An offer is void.
     fn rescinded(&mut self, calls: &mut Calls, offer: OfferId) {
         let _ = (calls, offer);
+    }
+
+    /// The framework is asked to leave agents whose machines will be taken down. An answer ([`Calls::accept_inverse`],
+    /// [`Calls::decline_inverse`]) tells operators; what is left there when the machine is taken down is lost.
+    fn inverse_offers(&mut self, calls: &mut Calls, offers: Vec<InverseOffer>) {
+        let _ = (calls, offers);
+    }
+
+    /// An inverse offer is void.
+    fn inverse_rescinded(&mut self, calls: &mut Calls, offer: OfferId) {
+        let _ = (calls, offer);
+    }
+
+    /// Tasks of this framework will be killed at `notice.deadline`, so that another role gets what it is guaranteed; or, without a
+    /// deadline, may go on after all. One that is killed is told of as TASK_KILLED with REASON_CONTAINER_PREEMPTED.
+    fn revocation(&mut self, calls: &mut Calls, notice: RevocationNotice) {
+        let _ = (calls, notice);
     }
 
     /// News of a task. The same state may be told more than once (after failovers and by
@@ -100,6 +118,18 @@ impl Scheduler for Box<dyn Scheduler> {
 
     fn rescinded(&mut self, calls: &mut Calls, offer: OfferId) {
         self.as_mut().rescinded(calls, offer);
+    }
+
+    fn inverse_offers(&mut self, calls: &mut Calls, offers: Vec<InverseOffer>) {
+        self.as_mut().inverse_offers(calls, offers);
+    }
+
+    fn inverse_rescinded(&mut self, calls: &mut Calls, offer: OfferId) {
+        self.as_mut().inverse_rescinded(calls, offer);
+    }
+
+    fn revocation(&mut self, calls: &mut Calls, notice: RevocationNotice) {
+        self.as_mut().revocation(calls, notice);
     }
 
     fn update(&mut self, calls: &mut Calls, status: TaskStatus) {

@@ -5,11 +5,14 @@ use tepui_protocol::{
     messages::{
         agent::{ExecutorExited, Pong, Register, Reregister, StatusUpdate, Unregister},
         operator::{
-            GetAgents, GetFrameworks, GetMaster, GetOffers, GetRoles, GetTasks, KillTask,
-            ReserveResources, TeardownFramework, UnreserveResources, UpdateQuota, UpdateWeights,
+            DrainAgent, GetAgents, GetFrameworks, GetMaintenance, GetMaster, GetOffers, GetRoles,
+            GetTasks, KillTask, ReactivateAgent, ReserveResources, StartMaintenance,
+            StopMaintenance, TeardownFramework, UnreserveResources, UpdateMaintenanceSchedule,
+            UpdateQuota, UpdateWeights,
         },
         scheduler::{
-            Accept, Acknowledge, Decline, Kill, Reconcile, Revive, Subscribe, Suppress, Teardown,
+            Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Kill,
+            Reconcile, Revive, Subscribe, Suppress, Teardown,
         },
     },
 };
@@ -24,7 +27,9 @@ use crate::{
 accepts!(MasterActor:
     Subscribe, Teardown, Accept, Decline, Revive, Suppress, Kill, Acknowledge, Reconcile,
     Register, Reregister, StatusUpdate, ExecutorExited, Pong, Unregister,
-    GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles,
+    AcceptInverseOffers, DeclineInverseOffers,
+    GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles, GetMaintenance,
+    UpdateMaintenanceSchedule, StartMaintenance, StopMaintenance, DrainAgent, ReactivateAgent,
     UpdateWeights, UpdateQuota, ReserveResources, UnreserveResources, KillTask, TeardownFramework,
 );
 
@@ -46,6 +51,8 @@ events! {
     Teardown => on_teardown,
     Accept => on_accept,
     Decline => on_decline,
+    AcceptInverseOffers => on_accept_inverse_offers,
+    DeclineInverseOffers => on_decline_inverse_offers,
     Revive => on_revive,
     Suppress => on_suppress,
     Kill => on_kill,
@@ -80,6 +87,7 @@ questions! {
     GetTasks => |state, question, _now| state.tasks(&question),
     GetOffers => |state, _question, _now| state.offers(),
     GetRoles => |state, _question, _now| state.roles(),
+    GetMaintenance => |state, _question, _now| state.maintenance(),
 }
 
 /// Commands, answered once what they change is durable.
@@ -100,6 +108,11 @@ commands! {
     UpdateQuota => on_update_quota,
     ReserveResources => on_reserve_resources,
     UnreserveResources => on_unreserve_resources,
+    UpdateMaintenanceSchedule => on_update_maintenance_schedule,
+    StartMaintenance => on_start_maintenance,
+    StopMaintenance => on_stop_maintenance,
+    DrainAgent => on_drain_agent,
+    ReactivateAgent => on_reactivate_agent,
     KillTask => on_kill_task,
     TeardownFramework => on_teardown_framework,
 }
@@ -117,9 +130,11 @@ impl Handler<AllocatorStarted> for MasterActor {
 impl Handler<Allocated> for MasterActor {
     type Result = ();
 
-    fn handle(&mut self, Allocated { granted, runs }: Allocated, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Allocated { granted, counters }: Allocated, ctx: &mut Context<Self>) {
         self.allocating = false;
-        self.event(ctx, |state, _, out| state.on_allocated(granted, runs, out));
+        self.event(ctx, |state, _, out| {
+            state.on_allocated(granted, &counters, out)
+        });
     }
 }
 

@@ -30,6 +30,9 @@ impl Master {
         if let Err(problem) = check(&call.info) {
             return refuse(&call.pid, problem, out);
         }
+        if let Some(problem) = self.refused_by_maintenance(&call.info.hostname) {
+            return refuse(&call.pid, problem, out);
+        }
         if let Some(id) = self.agent_at(&call.pid) {
             let master_id = self.id.clone();
             out.push(tell(
@@ -74,6 +77,7 @@ impl Master {
             self.drop_agent(now, &call.agent_id, "its operator stopped it", out);
         } else if self.unreachable.remove(&call.agent_id).is_some() {
             registry::forget_unreachable(&call.agent_id, out);
+            self.forget_drain(&call.agent_id, out);
         }
     }
 
@@ -172,7 +176,7 @@ impl Master {
             total,
             used,
         }));
-        if !agent.is_active() {
+        if !agent.is_active() || self.is_drained(id) {
             out.push(Effect::Allocator(Call::DeactivateAgent { id: id.clone() }));
         }
     }
@@ -186,6 +190,7 @@ impl Master {
         out: &mut Effects,
     ) {
         registry::dismiss(id, out);
+        self.forget_drain(id, out);
         self.metrics.count("master/slave_removals");
         let Some(agent) = self.detach(id, out) else {
             return;

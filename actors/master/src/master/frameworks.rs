@@ -165,6 +165,7 @@ impl Master {
         framework.subscribed = now;
         framework.epoch = epoch;
         framework.suppressed.clone_from(&suppressed);
+        self.maintenance.forget_asked(id);
         let subscribed = Subscribed {
             framework_id: id.clone(),
             master_id: self.id.clone(),

@@ -25,7 +25,8 @@ impl Metrics {
 }
 
 /// Counters that are shown from the start.
-const COUNTERS: [&str; 27] = [
+const COUNTERS: [&str; 31] = [
+    "allocator/backed_off_frameworks",
     "allocator/mesos/allocation_runs",
     "master/invalid_status_updates",
     "master/offers_declined",
@@ -36,8 +37,10 @@ const COUNTERS: [&str; 27] = [
     "master/operations/unreserve/dropped",
     "master/operations/unreserve/finished",
     "master/recovery_slave_removals",
+    "master/revocations",
     "master/slave_registrations",
     "master/slave_removals",
+    "master/slave_removals/reason_maintenance",
     "master/slave_removals/reason_registered",
     "master/slave_removals/reason_unhealthy",
     "master/slave_removals/reason_unregistered",
@@ -51,6 +54,7 @@ const COUNTERS: [&str; 27] = [
     "master/tasks_gone",
     "master/tasks_killed",
     "master/tasks_lost",
+    "master/tasks_revoked",
     "master/valid_status_update_acknowledgements",
     "master/valid_status_updates",
 ];

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tepui_allocator::Allocation;
+use tepui_allocator::{Allocation, Counters};
 use tepui_protocol::{
     AgentId, FrameworkId, Offer, OfferId, Timestamp,
     messages::scheduler::{Decline, Offers, Rescind, Revive, Suppress},
@@ -34,9 +34,14 @@ enum Fate {
 
 impl Master {
     /// The allocator grants resources; what changed since it was told last decides what becomes of
-    /// them. `runs` is the number of its runs so far.
-    pub fn on_allocated(&mut self, granted: Vec<Granted>, runs: u64, out: &mut Effects) {
-        self.metrics.set("allocator/mesos/allocation_runs", runs);
+    /// them. `counters` are the allocator's.
+    pub fn on_allocated(&mut self, granted: Vec<Granted>, counters: &Counters, out: &mut Effects) {
+        self.metrics
+            .set("allocator/mesos/allocation_runs", counters.runs);
+        self.metrics.set(
+            "allocator/backed_off_frameworks",
+            counters.backed_off as u64,
+        );
         let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
         for Granted { allocation, ledger } in granted {
             match self.fate(&allocation, ledger) {
@@ -78,7 +83,8 @@ impl Master {
                 .available()
                 .contains(&allocation.resources.unallocate())
         };
-        if wanted && agent.is_active() && free() {
+        let open = agent.is_active() && !self.is_drained(&allocation.agent);
+        if wanted && open && free() {
             Fate::Offer
         } else {
             Fate::GiveBack
@@ -93,6 +99,7 @@ impl Master {
             .agents
             .get_mut(&allocation.agent)
             .expect("its fate was checked");
+        let unavailability = self.maintenance.schedule.of(&agent.info.hostname).copied();
         let offer = Offer {
             id: id.clone(),
             framework_id: allocation.framework,
@@ -101,6 +108,7 @@ impl Master {
             role: allocation.role,
             resources: allocation.resources,
             attributes: agent.info.attributes.clone(),
+            unavailability,
         };
         agent.offers.insert(id.clone());
         agent.offered += &offer.resources;
@@ -118,7 +126,8 @@ impl Master {
     pub fn on_decline(&mut self, _now: Timestamp, call: Decline, out: &mut Effects) {
         for id in &call.offer_ids {
             let own = |offer: &&Offer| offer.framework_id == call.framework_id;
-            if self.offers.get(id).filter(own).is_some() {
+            if let Some(offer) = self.offers.get(id).filter(own).cloned() {
+                self.note_decline(&offer);
                 self.metrics.count("master/offers_declined");
                 self.return_offer(id, Some(call.filters.refuse()), out);
             }
@@ -132,6 +141,7 @@ impl Master {
         };
         let roles = framework.roles_meant(&call.roles);
         framework.suppressed.retain(|role| !roles.contains(role));
+        self.maintenance.forget_refusals(&call.framework_id);
         if !roles.is_empty() {
             let id = call.framework_id.clone();
             out.push(Effect::Allocator(Call::Revive { id, roles }));
@@ -165,6 +175,7 @@ impl Master {
             Letter::RunGroup(call) => {
                 self.on_tasks_undelivered(now, &call.framework, &call.tasks, out);
             }
+            Letter::InverseOffers(letter) => self.on_inverse_offers_undelivered(&letter),
             // The receiver notices: by its heartbeats or pings, or because it asks again.
             _ => {}
         }

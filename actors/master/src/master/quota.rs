@@ -115,7 +115,7 @@ impl Master {
     }
 
     /// Whether offers to the role may be what it, or a role above it, is guaranteed.
-    fn is_guaranteed(&self, role: &Role) -> bool {
+    pub(super) fn is_guaranteed(&self, role: &Role) -> bool {
         let mut all = std::iter::once(role.clone()).chain(role.ancestors());
         all.any(|role| {
             self.quotas

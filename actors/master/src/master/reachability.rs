@@ -102,6 +102,7 @@ impl Master {
         }
         for (dropped, _) in self.unreachable.insert(id.clone(), absent) {
             registry::forget_unreachable(&dropped, out);
+            self.forget_drain(&dropped, out);
         }
         let Some(agent) = self.detach(id, out) else {
             return;
@@ -138,8 +139,10 @@ impl Master {
         while let Some((id, absent)) = self.unreachable.oldest()
             && now.since(absent.since) > max_age
         {
-            registry::forget_unreachable(id, out);
+            let id = id.clone();
+            registry::forget_unreachable(&id, out);
             self.unreachable.pop_oldest();
+            self.forget_drain(&id, out);
         }
     }
 }

@@ -8,21 +8,30 @@
 //! | `removed/<id>` | when a framework ended; its id is refused from then on |
 //! | `weights` | weights of roles, set by operators |
 //! | `quotas/<role>` | a role's quota, set by operators |
+//! | `maintenance` | machines that are to be taken down, and those that are |
+//! | `drains/<id>` | an agent that is drained, and the longest time its tasks have to end |
 //! | `counters` | how many ids were given out |
 //!
 //! Tasks are not here: agents report theirs when they re-register.
 //= mesos, differs: frameworks are kept, so that failover_timeout holds over a master's restart (MESOS-4659)
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tepui_allocator::{Quotas, Weight};
 use tepui_protocol::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Quota, Role, Timestamp,
+    maintenance::Schedule,
 };
 use tepui_store::{Contents, StoreError, Write, get, put};
 
-use super::{Agent, Framework, History, Master, Metrics, StartError, quota::Awaited};
+use super::{
+    Agent, Framework, History, Master, Metrics, StartError, maintenance::Maintenance,
+    quota::Awaited,
+};
 use crate::{
     config::MasterConfig,
     effects::{Effect, Effects},
@@ -42,12 +51,21 @@ pub(super) struct Counters {
     pub(super) frameworks: u64,
 }
 
+/// What is planned for machines.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Plan {
+    schedule: Schedule,
+    down: BTreeSet<String>,
+}
+
 const AGENTS: &str = "agents/";
 const UNREACHABLE: &str = "unreachable/";
 const FRAMEWORKS: &str = "frameworks/";
 const REMOVED: &str = "removed/";
 const WEIGHTS: &str = "weights";
 const QUOTAS: &str = "quotas/";
+const MAINTENANCE: &str = "maintenance";
+const DRAINS: &str = "drains/";
 const COUNTERS: &str = "counters";
 
 impl Master {
@@ -71,6 +89,10 @@ impl Master {
             weights: weights(&config, registry)?,
             quotas: Quotas::new(),
             awaited: Awaited::default(),
+            maintenance: Maintenance::default(),
+            drains: BTreeMap::new(),
+            revocations: Default::default(),
+            causes: Default::default(),
             metrics: Metrics::default(),
             counters: read(registry, COUNTERS)?.unwrap_or_default(),
             offers_made: 0,
@@ -104,6 +126,11 @@ impl Master {
         self.quotas = records::<Role, Quota>(registry, QUOTAS)?
             .into_iter()
             .collect();
+        let plan: Option<Plan> = read(registry, MAINTENANCE)?;
+        let Plan { schedule, down } = plan.unwrap_or_default();
+        self.maintenance = Maintenance::recovered(schedule, down);
+        let drains = records::<AgentId, Option<Duration>>(registry, DRAINS)?;
+        self.drains = drains.into_iter().collect();
         self.await_agents();
         Ok(())
     }
@@ -125,6 +152,22 @@ impl Master {
             .collect();
         out.push(Effect::Write(put(WEIGHTS, &milli)));
     }
+}
+
+pub(super) fn keep_maintenance(schedule: &Schedule, down: &BTreeSet<String>, out: &mut Effects) {
+    let plan = Plan {
+        schedule: schedule.clone(),
+        down: down.clone(),
+    };
+    out.push(Effect::Write(put(MAINTENANCE, &plan)));
+}
+
+pub(super) fn keep_drain(id: &AgentId, grace: Option<Duration>, out: &mut Effects) {
+    out.push(Effect::Write(put(format!("{DRAINS}{id}"), &grace)));
+}
+
+pub(super) fn forget_drain(id: &AgentId, out: &mut Effects) {
+    out.push(Effect::Write(Write::delete(format!("{DRAINS}{id}"))));
 }
 
 /// The default quota is none.

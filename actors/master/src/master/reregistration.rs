@@ -51,6 +51,9 @@ impl Master {
         if let Err(problem) = check(&info) {
             return refuse(&pid, problem, out);
         }
+        if let Some(problem) = self.refused_by_maintenance(&info.hostname) {
+            return refuse(&pid, problem, out);
+        }
         let Some(absence) = self.readmit(&id, info, out) else {
             let message = format!(
                 "agent {id} is not in this master's registry (removed, or the registry was lost); \
@@ -77,6 +80,7 @@ impl Master {
             out.push(tell(&pid, ShutdownFramework { framework_id }));
         }
         self.repeat_kills(&id, out);
+        self.end_drained_tasks(&id, out);
         self.start_pings(&id, out);
         self.offer_anew(&id, out);
     }

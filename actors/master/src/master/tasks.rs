@@ -23,6 +23,8 @@ pub(super) struct Lot {
     pub(super) role: Role,
     /// What no task has taken yet.
     pub(super) left: Resources,
+    /// Whether any task has taken something.
+    used: bool,
 }
 
 impl Master {
@@ -64,6 +66,7 @@ impl Master {
             agent_id,
             role,
             left,
+            used: false,
         })
     }
 
@@ -124,6 +127,12 @@ impl Master {
                     self.change_offered(&mut lot, Kind::Unreserve, &named, out);
                 }
             }
+        }
+        if lot.used && self.config.decline_backoff.is_some() {
+            out.push(Effect::Allocator(Call::NoteUse {
+                framework: lot.framework_id.clone(),
+                role: lot.role,
+            }));
         }
         if !lot.left.is_empty() {
             out.push(Effect::Allocator(Call::Recover {
@@ -196,6 +205,7 @@ impl Master {
             .get_mut(&lot.agent_id)
             .expect("an offer's agent is known");
         lot.left -= &task.resources;
+        lot.used = true;
         agent.charge(&key.0, &task.resources);
         if let Some(executor) = &task.executor {
             lot.left -= &agent.start_executor(&key.0, executor);

@@ -23,7 +23,7 @@ impl Master {
         let StatusUpdate {
             agent_id,
             framework_id,
-            status,
+            mut status,
             latest_state,
         } = call;
         let present = |agent: &&Agent| agent.standing != AgentStanding::Recovered;
@@ -40,6 +40,7 @@ impl Master {
             return self.metrics.count("master/invalid_status_updates");
         }
         self.metrics.count("master/valid_status_updates");
+        self.explain_end(&key, &mut status);
         self.enter(&key, status.clone(), latest_state, out);
         if status.uuid.is_none() && status.state.is_terminal() {
             self.forget_task(&key);

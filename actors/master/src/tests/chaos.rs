@@ -1,16 +1,25 @@
 //! Any sequence of events, sensible or not, keeps the invariants and the allocator's books in step.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use tepui_protocol::{
-    Capability, Filters, Operation, Quota, Resources, Role, TaskState,
+    Capability, Filters, Operation, Quota, Resources, Role, TaskState, Unavailability,
+    maintenance::{Schedule, Window},
     messages::{
-        operator::{GetTasks, ReserveResources, UnreserveResources, UpdateQuota},
+        operator::{
+            DrainAgent, GetTasks, ReactivateAgent, ReserveResources, StartMaintenance,
+            StopMaintenance, UnreserveResources, UpdateMaintenanceSchedule, UpdateQuota,
+        },
         scheduler::{Accept, Kill, Teardown},
     },
     resources::Reservation,
 };
 
-use crate::{config::MasterConfig, testing::*};
+use crate::{
+    config::{MasterConfig, RevokeFor},
+    testing::*,
+};
 
 /// What happens; small numbers choose among who is there.
 #[derive(Clone, Debug)]
@@ -25,6 +34,8 @@ enum Event {
     Accept { offer: u8, tasks: u8 },
     Operate { offer: u8, kind: u8 },
     Reserve { agent: u8, kind: u8 },
+    Maintain { machines: u8, kind: u8 },
+    Drain { agent: u8, back: bool },
     Decline { offer: u8, filter: bool },
     Update { task: u8, state: u8 },
     Acknowledge(u8),
@@ -49,6 +60,8 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (small.clone(), 0..4_u8).prop_map(|(offer, tasks)| Event::Accept { offer, tasks }),
         4 => (small.clone(), 0..4_u8).prop_map(|(offer, kind)| Event::Operate { offer, kind }),
         2 => (small.clone(), 0..4_u8).prop_map(|(agent, kind)| Event::Reserve { agent, kind }),
+        2 => (0..64_u8, 0..4_u8).prop_map(|(machines, kind)| Event::Maintain { machines, kind }),
+        1 => (small.clone(), any::<bool>()).prop_map(|(agent, back)| Event::Drain { agent, back }),
         3 => (small.clone(), any::<bool>()).prop_map(|(offer, filter)| Event::Decline { offer, filter }),
         8 => (any::<u8>(), 0..14_u8).prop_map(|(task, state)| Event::Update { task, state }),
         6 => any::<u8>().prop_map(Event::Acknowledge),
@@ -238,6 +251,45 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
                 cluster.event(|master, now, out| master.on_unreserve_resources(now, call, 1, out));
             }
         }
+        Event::Maintain { machines, kind } => {
+            let names = (0..6)
+                .filter(|n| machines & (1 << n) != 0)
+                .map(|n| format!("a{n}"));
+            let machines: BTreeSet<String> = names.collect();
+            let unavailability = Unavailability {
+                start: cluster.now,
+                duration: None,
+            };
+            let windows = vec![Window {
+                machines: machines.clone(),
+                unavailability,
+            }];
+            let schedule = Schedule { windows };
+            cluster.event(|master, now, out| match kind {
+                0 => master.on_start_maintenance(now, StartMaintenance { machines }, 1, out),
+                1 => master.on_stop_maintenance(now, StopMaintenance { machines }, 1, out),
+                _ => {
+                    let call = UpdateMaintenanceSchedule { schedule };
+                    master.on_update_maintenance_schedule(now, call, 1, out);
+                }
+            });
+        }
+        Event::Drain { agent, back } => {
+            let Some(at) = of(agent, agents.len()) else {
+                return;
+            };
+            let agent_id = agents[at].info.id.clone().unwrap();
+            if back {
+                let call = ReactivateAgent { agent_id };
+                cluster.event(|master, now, out| master.on_reactivate_agent(now, call, 1, out));
+            } else {
+                let call = DrainAgent {
+                    agent_id,
+                    max_grace_period: None,
+                };
+                cluster.event(|master, now, out| master.on_drain_agent(now, call, 1, out));
+            }
+        }
         Event::Decline { offer, filter } => {
             let Some(at) = of(offer, offers.len()) else {
                 return;
@@ -339,6 +391,9 @@ proptest! {
             max_completed_frameworks: 2,
             max_unreachable_agents: 3,
             offer_timeout: Some(secs(40)),
+            revoke_after: Some(secs(20)),
+            revoke_for: RevokeFor::FairShare,
+            decline_backoff: Some(secs(30)),
             ..MasterConfig::default()
         };
         let mut cluster = Cluster::with(config);

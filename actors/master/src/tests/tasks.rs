@@ -502,6 +502,7 @@ fn calls_of_nobody_do_nothing() {
         role: role("*"),
         resources: resources("cpus:1"),
         attributes: Default::default(),
+        unavailability: None,
     };
     let nobody = offer.framework_id.clone();
     cluster.accept(&nobody, &[&offer], vec![task("t", &offer, "cpus:1")]);

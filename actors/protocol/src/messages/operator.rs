@@ -1,13 +1,18 @@
 //! Operators' questions: what the CLI and the gateway ask of master and agents.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tepui_runtime::{AnyPid, Message};
 
 use crate::{
     AgentId, AgentInfo, ExecutorId, Explanation, FrameworkId, FrameworkInfo, GpuShare, KillPolicy,
-    MasterId, Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp, Usage,
+    MasterId, Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp,
+    Unavailability, Usage,
+    maintenance::{Answer, Mode, Schedule},
     task::Task,
 };
 
@@ -223,6 +228,98 @@ pub struct UnreserveResources {
     pub agent_id: AgentId,
     /// What, with all claims that it has now.
     pub resources: Resources,
+}
+
+/// Replaces what is planned; it is kept in the registry. Offers of agents for which something changes are withdrawn.
+//= mesos, UPDATE_MAINTENANCE_SCHEDULE
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.UpdateMaintenanceSchedule", reply = Result<(), String>)]
+pub struct UpdateMaintenanceSchedule {
+    /// All of it.
+    pub schedule: Schedule,
+}
+
+/// Takes machines of the schedule down: their agents are ended with all that runs there, and refused from now on.
+//= mesos, START_MAINTENANCE
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.StartMaintenance", reply = Result<(), String>)]
+pub struct StartMaintenance {
+    /// Their host names.
+    pub machines: BTreeSet<String>,
+}
+
+/// Machines are back: their agents are welcome, and they are no longer in the schedule.
+//= mesos, STOP_MAINTENANCE
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.StopMaintenance", reply = Result<(), String>)]
+pub struct StopMaintenance {
+    /// Their host names.
+    pub machines: BTreeSet<String>,
+}
+
+/// Ends the tasks of an agent and offers nothing of it, until [`ReactivateAgent`]; it is kept in the registry.
+//= mesos, DRAIN_AGENT
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.DrainAgent", reply = Result<(), String>)]
+pub struct DrainAgent {
+    /// Which.
+    pub agent_id: AgentId,
+    /// The longest time that tasks have to end, where their own kill policy gives them more.
+    #[serde(default)]
+    pub max_grace_period: Option<Duration>,
+}
+
+/// Offers a drained agent again.
+//= mesos, REACTIVATE_AGENT
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.ReactivateAgent", reply = Result<(), String>)]
+pub struct ReactivateAgent {
+    /// Which.
+    pub agent_id: AgentId,
+}
+
+/// Asks what is planned, and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetMaintenance", reply = MaintenanceSummary)]
+pub struct GetMaintenance {}
+
+/// The schedule, its machines, and what frameworks said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceSummary {
+    /// What is planned.
+    pub schedule: Schedule,
+    /// Machines that are in it, or down.
+    pub machines: Vec<MachineSummary>,
+    /// Agents that are drained, and how many of their tasks have not ended.
+    pub drained: BTreeMap<AgentId, usize>,
+}
+
+/// A machine that is to be taken down, or is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineSummary {
+    /// Its host name.
+    pub hostname: String,
+    /// Where it stands.
+    pub mode: Mode,
+    /// When.
+    pub unavailability: Option<Unavailability>,
+    /// Its agents, and the tasks on them that have not ended.
+    pub agents: BTreeMap<AgentId, usize>,
+    /// What frameworks that are there said.
+    pub answers: Vec<InverseAnswer>,
+}
+
+/// What a framework said to the inverse offer of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InverseAnswer {
+    /// Who.
+    pub framework_id: FrameworkId,
+    /// Of which agent.
+    pub agent_id: AgentId,
+    /// What.
+    pub answer: Answer,
+    /// When; when it was asked, if it has not answered.
+    pub at: Timestamp,
 }
 
 /// Sets weights of roles; they are kept in the registry.

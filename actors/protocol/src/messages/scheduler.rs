@@ -10,8 +10,8 @@ use tepui_runtime::{AnyPid, Message};
 use uuid::Uuid;
 
 use crate::{
-    AgentId, ExecutorId, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId,
-    Operation, Role, TaskId, TaskStatus,
+    AgentId, ExecutorId, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, MasterId,
+    Offer, OfferId, Operation, Role, TaskId, TaskStatus, Timestamp,
 };
 
 /// Subscribes a framework; answered by [`Subscribed`] or [`SchedulerError`]. Sent again with the
@@ -60,6 +60,32 @@ pub struct Decline {
     /// Which.
     pub offer_ids: Vec<OfferId>,
     /// How long they stay away.
+    #[serde(default)]
+    pub filters: Filters,
+}
+
+/// Will have left the agents of these inverse offers before they are taken down. It is noted for operators, no more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.AcceptInverseOffers")]
+pub struct AcceptInverseOffers {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which.
+    pub inverse_offer_ids: Vec<OfferId>,
+    /// How long it is not asked again.
+    #[serde(default)]
+    pub filters: Filters,
+}
+
+/// Cannot leave the agents of these inverse offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.DeclineInverseOffers")]
+pub struct DeclineInverseOffers {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which.
+    pub inverse_offer_ids: Vec<OfferId>,
+    /// How long it is not asked again.
     #[serde(default)]
     pub filters: Filters,
 }
@@ -152,6 +178,35 @@ pub struct Offers {
 pub struct Rescind {
     /// Which.
     pub offer_id: OfferId,
+}
+
+/// The framework is asked to leave agents; answered by [`AcceptInverseOffers`] or [`DeclineInverseOffers`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.InverseOffers")]
+pub struct InverseOffers {
+    /// One per agent.
+    pub inverse_offers: Vec<InverseOffer>,
+}
+
+/// An inverse offer is no longer valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.RescindInverseOffer")]
+pub struct RescindInverseOffer {
+    /// Which.
+    pub inverse_offer_id: OfferId,
+}
+
+/// Tasks are to end, so that another role gets what it is guaranteed; or they may go on after all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.RevocationNotice")]
+pub struct RevocationNotice {
+    /// Which of the framework's.
+    pub tasks: Vec<TaskId>,
+    /// For which role.
+    pub role: Role,
+    /// When those that still run will be killed; absent if they may go on.
+    #[serde(default)]
+    pub deadline: Option<Timestamp>,
 }
 
 /// News of a task. With a uuid in the status it must be acknowledged.

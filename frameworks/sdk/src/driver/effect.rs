@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tepui_protocol::messages::scheduler::{
-    Accept, Acknowledge, Decline, Kill, Reconcile, Revive, Subscribe, Suppress, Teardown,
+    Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Kill, Reconcile,
+    Revive, Subscribe, Suppress, Teardown,
 };
 use tepui_store::{Outgoing, Write};
 
@@ -40,6 +41,8 @@ pub(crate) enum ToMaster {
     Teardown(Teardown),
     Accept(Accept),
     Decline(Decline),
+    AcceptInverse(AcceptInverseOffers),
+    DeclineInverse(DeclineInverseOffers),
     Revive(Revive),
     Suppress(Suppress),
     Kill(Kill),

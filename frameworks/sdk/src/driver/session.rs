@@ -14,7 +14,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tepui_protocol::{
     FrameworkId, FrameworkInfo, MasterId, Role, Timestamp,
     messages::scheduler::{
-        Accept, Acknowledge, Decline, Reconcile, Revive, Subscribe, Subscribed, Suppress, Teardown,
+        Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Reconcile, Revive,
+        Subscribe, Subscribed, Suppress, Teardown,
     },
 };
 use tepui_runtime::AnyPid;
@@ -294,6 +295,20 @@ impl Session {
                 offer_ids,
                 filters,
             }),
+            Call::AcceptInverse { offer_ids, filters } => {
+                ToMaster::AcceptInverse(AcceptInverseOffers {
+                    framework_id: id,
+                    inverse_offer_ids: offer_ids,
+                    filters,
+                })
+            }
+            Call::DeclineInverse { offer_ids, filters } => {
+                ToMaster::DeclineInverse(DeclineInverseOffers {
+                    framework_id: id,
+                    inverse_offer_ids: offer_ids,
+                    filters,
+                })
+            }
             Call::Revive { roles } => ToMaster::Revive(Revive {
                 framework_id: id,
                 roles,

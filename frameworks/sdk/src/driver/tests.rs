@@ -3,8 +3,8 @@
 mod bench;
 
 use tepui_protocol::{
-    TaskId,
-    messages::scheduler::{Accept, Acknowledge, Kill},
+    Filters, InverseOffer, TaskId, Unavailability,
+    messages::scheduler::{Accept, AcceptInverseOffers, Acknowledge, Kill},
 };
 use uuid::Uuid;
 
@@ -374,4 +374,43 @@ fn accepts_name_the_framework_and_the_offers() {
     assert_eq!(framework_id.as_str(), "m1-0000");
     assert_eq!(offer_ids[0].as_str(), "m1-O0");
     assert_eq!(operations.len(), 1);
+}
+
+#[test]
+fn a_scheduler_is_asked_to_leave_and_answers() {
+    struct Leaving;
+    impl Scheduler for Leaving {
+        fn offers(&mut self, _: &mut Calls, _: Vec<Offer>) {}
+        fn update(&mut self, _: &mut Calls, _: TaskStatus) {}
+        fn inverse_offers(&mut self, calls: &mut Calls, offers: Vec<InverseOffer>) {
+            let ids = offers.into_iter().map(|offer| offer.id);
+            calls.accept_inverse(ids, Filters::seconds(60.0));
+        }
+    }
+    let mut bench = Bench::joined();
+    bench.driver.scheduler = Box::new(Leaving);
+    let (framework_id, id) = ("m1-0000".parse().unwrap(), "m1-O7".parse().unwrap());
+    let unavailability = Unavailability {
+        start: bench.now,
+        duration: None,
+    };
+    let offer = InverseOffer {
+        id,
+        framework_id,
+        agent_id: agent(),
+        unavailability,
+        resources: "cpus:1".parse().unwrap(),
+    };
+    let asked = InverseOffers {
+        inverse_offers: vec![offer.clone()],
+    };
+    bench
+        .driver
+        .on_inverse_offers(bench.now, asked, &mut bench.out);
+    let answer = AcceptInverseOffers {
+        framework_id: offer.framework_id,
+        inverse_offer_ids: vec![offer.id],
+        filters: Filters::seconds(60.0),
+    };
+    assert_eq!(bench.sent(), [ToMaster::AcceptInverse(answer)]);
 }

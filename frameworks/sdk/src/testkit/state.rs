@@ -186,6 +186,7 @@ impl State {
             resources: resources.allocate(&role),
             role,
             attributes: BTreeMap::new(),
+            unavailability: None,
         };
         self.offers.insert(id.clone(), offer.clone());
         self.say(ToFramework::Offers(Offers {

@@ -150,6 +150,7 @@ impl Cluster {
                 self.suppressed = false;
                 self.revives += 1;
             }
+            Call::AcceptInverse { .. } | Call::DeclineInverse { .. } => {}
             Call::Suppress { .. } => self.suppressed = true,
             Call::Kill { task_id, .. } => self.kill(&task_id),
             Call::Reconcile { tasks } => tasks.iter().for_each(|(id, _)| self.reconcile(id)),
@@ -279,6 +280,7 @@ impl Cluster {
             resources: resources.allocate(&role),
             role,
             attributes: BTreeMap::new(),
+            unavailability: None,
         };
         self.outstanding.insert(offer.id.clone(), offer.clone());
         self.call(|scheduler, calls| scheduler.offers(calls, vec![offer]));
