@@ -17,7 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use node::{Node, assert_failed, tepui, text};
+use node::{Guard, Node, assert_failed, tepui, text};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -730,4 +730,101 @@ fn post(url: &str, body: &str) -> (u16, serde_json::Value) {
         .expect("a status");
     let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
     (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+#[test]
+fn a_role_below_its_guarantee_gets_it_from_what_others_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (of_master, of_agent) = (path("master"), path("agent"));
+    let master = Node::start(tepui(&[
+        "master",
+        "--port",
+        "0",
+        "--work-dir",
+        &of_master,
+        "--revoke-after",
+        "300ms",
+        "--revoke-grace",
+        "300ms",
+    ]));
+    let address = &master.address;
+    let _agent = Node::start(tepui(&[
+        "agent",
+        "--port",
+        "0",
+        "--work-dir",
+        &of_agent,
+        "--master",
+        address,
+        "--resources",
+        "cpus:1;mem:256",
+    ]));
+    let job = ["run", "--master", address, "--cpus", "1", "--mem", "64"];
+    let mut long = tepui(
+        &[
+            &job[..],
+            &["--role", "batch", "--name", "long", "--", "sleep 1000"],
+        ]
+        .concat(),
+    );
+    let mut long = Guard::new(
+        long.stdout(Stdio::piped()).spawn().expect("it runs"),
+        Signal::SIGTERM,
+    );
+    let told = BufReader::new(long.child.stdout.take().expect("it is piped"));
+    let mut told = told.lines().map(|line| line.expect("text"));
+    assert!(told.any(|line| line.contains("TASK_RUNNING")));
+    let guarantee = [
+        "quota",
+        "set",
+        "eng",
+        "--guarantee",
+        "cpus:1;mem:64",
+        "--master",
+        address,
+    ];
+    assert!(output(&guarantee).status.success());
+    // There is room for one task alone.
+    let urgent = output(&[&job[..], &["--role", "eng", "--", "true"]].concat());
+    assert!(
+        urgent.status.success(),
+        "{}{}",
+        text(&urgent.stdout),
+        text(&urgent.stderr)
+    );
+    let tasks = json(&["tasks", "--json", "--master", address]).to_string();
+    assert!(tasks.contains("REASON_CONTAINER_PREEMPTED"), "{tasks}");
+    // What was ended runs again when nothing is held free any more, without counting as a failure.
+    assert!(
+        output(&["quota", "remove", "eng", "--master", address])
+            .status
+            .success()
+    );
+    assert!(told.any(|line| line.contains("TASK_RUNNING")));
+}
+
+#[test]
+fn a_gang_begins_when_there_is_room_for_all_of_it() {
+    let (_running, master) = local();
+    let gang = [
+        "run",
+        "--master",
+        &master,
+        "--gang",
+        "--cpus",
+        "1.5",
+        "--mem",
+        "32",
+        "--instances",
+        "2",
+        "--",
+        "true",
+    ];
+    let run = output(&gang);
+    let told = text(&run.stdout);
+    assert!(run.status.success(), "{told}{}", text(&run.stderr));
+    assert!(told.ends_with("2 of 2 tasks finished\n"), "{told}");
+    let metrics = json(&["frameworks", "--json", "--master", &master]);
+    assert_eq!(metrics[0]["info"]["gangs"]["*"]["tasks"], 2, "{metrics}");
 }

@@ -30,7 +30,7 @@
 //! use tepui_allocator::{Weight, engine::Engine, order::{NodeId, Rule}};
 //! let mut engine = Engine::<2>::new(Rule::Hierarchical);
 //! let batch = engine.add_role(NodeId::ROOT, Weight::ONE);
-//! let framework = engine.add_framework(batch, Weight::ONE, [1000, 4096]);
+//! let framework = engine.add_framework(batch, Weight::ONE, [1000, 4096])?;
 //! let agent = engine.add_agent([2000, 8192])?;
 //! engine.want(framework, 3);
 //! let first = engine.decide().expect("there is room");
@@ -89,6 +89,9 @@ pub enum Refused {
     /// It is gone, or never was.
     #[error("there is no such agent, framework or role")]
     Unknown,
+    /// A framework is to join what is no role.
+    #[error("there is no such role: it was removed, or never was one")]
+    NoRole,
     /// The cluster would have more of a resource than can be counted.
     #[error("resource {resource}: the cluster's total would exceed 2^62")]
     TooLarge {

@@ -27,7 +27,7 @@
 //! use tepui_allocator::{Weight, engine::Engine, order::{NodeId, Rule}, shard::{Event, Outcome, Owner, ingest}};
 //!
 //! let mut engine = Engine::<2>::new(Rule::Sum);
-//! let framework = engine.add_framework(NodeId::ROOT, Weight::ONE, [1000, 4096]);
+//! let framework = engine.add_framework(NodeId::ROOT, Weight::ONE, [1000, 4096])?;
 //! engine.add_agent([4000, 65536])?;
 //! let mut owner = Owner::new(engine);
 //! let board = owner.board();

@@ -34,7 +34,9 @@ fn world(rule: Rule) -> World {
     }
     let seats = (0..FRAMEWORKS).map(|n| {
         let demand = [1 + n as u64 % 3, 2 + n as u64 % 5];
-        engine.add_framework(roles[n % 3], Weight::ONE, demand)
+        engine
+            .add_framework(roles[n % 3], Weight::ONE, demand)
+            .unwrap()
     });
     let seats = seats.collect();
     (engine, seats)

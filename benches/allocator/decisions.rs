@@ -138,7 +138,9 @@ fn refill() {
     let roles = super::engine::roles(&mut engine, Shape::Flat);
     for n in 0..frameworks {
         let role = roles[n % roles.len()];
-        let seat = engine.add_framework(role, Weight::ONE, workload.capacity);
+        let seat = engine
+            .add_framework(role, Weight::ONE, workload.capacity)
+            .expect("its role is there");
         engine.want(seat, u64::MAX);
     }
     for _ in 0..agents {

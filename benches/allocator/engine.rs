@@ -36,7 +36,9 @@ impl Loaded {
         }
         let per_role = workload.demands.len() / ROLES;
         for (n, demand) in workload.demands.iter().enumerate() {
-            let seat = engine.add_framework(roles[n / per_role], Weight::ONE, *demand);
+            let seat = engine
+                .add_framework(roles[n / per_role], Weight::ONE, *demand)
+                .expect("its role is there");
             engine.want(seat, u64::MAX);
         }
         let memory = workload.capacity[1] * workload.agents as u64;

@@ -127,7 +127,9 @@ fn loaded(workload: &Workload) -> (Engine<4>, Vec<Running>) {
     let per_role = workload.demands.len() / ROLES;
     let each = workload.fill() / workload.demands.len();
     for (n, demand) in workload.demands.iter().enumerate() {
-        let seat = engine.add_framework(roles[n / per_role], Weight::ONE, *demand);
+        let seat = engine
+            .add_framework(roles[n / per_role], Weight::ONE, *demand)
+            .expect("its role is there");
         engine.want(seat, each as u64);
     }
     let made = std::iter::from_fn(|| engine.decide()).map(|made| (made.task, made.seat));

@@ -19,7 +19,7 @@ use clap::Args;
 use tepui_batch::{BatchScheduler, Job, JobOutcome, JobResult, PodScheduler, Policy};
 use tepui_framework::{End, Handle, Options, run_with, start_node};
 use tepui_protocol::{
-    Capability, Constraints, FrameworkInfo, GroupPolicy, Resource, Resources, Role, Scalar,
+    Capability, Constraints, FrameworkInfo, Gang, GroupPolicy, Resource, Resources, Role, Scalar,
     messages::operator,
 };
 use tepui_runtime::{AnyPid, Node};
@@ -106,6 +106,9 @@ pub(crate) struct Arguments {
     /// GPUs for each instance: whole ones, or a part of one, as 0.5 [default: none]
     #[arg(long, value_parser = parse_amount)]
     gpus: Option<Scalar>,
+    /// Begin only when there is room for all instances at once
+    #[arg(long, conflicts_with_all = ["job", "pod"])]
+    gang: bool,
     /// How often the command is to run, side by side
     #[arg(long, default_value_t = 1, value_name = "N")]
     instances: u32,
@@ -169,11 +172,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ => Form::Lines,
     };
     let node = start_node(master.node(), arguments.master.security.tls()?).await?;
+    let gang = job
+        .groups
+        .first()
+        .filter(|_| arguments.gang)
+        .map(|group| Gang {
+            tasks: group.count,
+            each: group.resources.quantities(),
+            agents: 0,
+        });
     let account = Account {
         role: arguments.role,
         user: arguments.user.unwrap_or_default(),
         constraints,
         any_region: arguments.any_region,
+        gang,
     };
     let started = match pod {
         Some(policy) => start_pod(&node, &master, job, account, policy),
@@ -282,6 +295,7 @@ struct Account {
     user: String,
     constraints: Constraints,
     any_region: bool,
+    gang: Option<Gang>,
 }
 
 struct Running {
@@ -323,6 +337,9 @@ fn framework(node: &Node, name: &str, account: Account) -> FrameworkInfo {
     };
     if account.any_region {
         info.capabilities.insert(Capability::RegionAware);
+    }
+    if let Some(gang) = account.gang {
+        info.gangs.insert(account.role.clone(), gang);
     }
     if !account.constraints.is_empty() {
         info.constraints.insert(account.role, account.constraints);

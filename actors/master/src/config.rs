@@ -59,6 +59,9 @@ pub struct MasterConfig {
     /// often; as long as they say if absent.
     #[serde(with = "seconds::optional")]
     pub decline_backoff: Option<Duration>,
+    /// How long offers are gathered for a gang before they are given back.
+    #[serde(with = "seconds")]
+    pub gang_timeout: Duration,
     /// How long a role is below what it is guaranteed before tasks of others end for it; never if absent.
     #[serde(with = "seconds::optional")]
     pub revoke_after: Option<Duration>,
@@ -124,6 +127,7 @@ impl Default for MasterConfig {
             weights: BTreeMap::new(),
             region: None,
             decline_backoff: None,
+            gang_timeout: Duration::from_secs(30),
             revoke_after: None,
             revoke_grace: Duration::from_secs(30),
             revoke_for: RevokeFor::Guarantee,

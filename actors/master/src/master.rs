@@ -19,6 +19,7 @@
 //! | operators' questions and commands | `master/views.rs`, `master/commands.rs`, `master/quota.rs`, `master/metrics.rs` |
 //! | maintenance, inverse offers, drained agents | `master/maintenance.rs`, `master/drains.rs` |
 //! | tasks that end for another role | `master/revocation.rs`, `master/causes.rs` |
+//! | offers all at once or not at all | `master/gangs.rs` |
 //! | what always holds | `invariants.rs` |
 
 mod agent;
@@ -28,6 +29,7 @@ mod commands;
 mod drains;
 mod framework;
 mod frameworks;
+mod gangs;
 mod history;
 mod maintenance;
 mod metrics;
@@ -92,6 +94,7 @@ pub struct Master {
     maintenance: maintenance::Maintenance,
     /// Agents that are drained, and the longest time that their tasks have to end.
     drains: BTreeMap<AgentId, Option<Duration>>,
+    gathering: gangs::Gathering,
     revocations: revocation::Revocations,
     causes: causes::Causes,
     metrics: Metrics,
@@ -132,6 +135,7 @@ impl Master {
                 out.push(Effect::Allocator(Call::Tick));
                 self.ask_to_leave(now, out);
                 self.revoke(now, out);
+                self.give_up_gang(now, out);
                 out.push(after(self.config.allocation_interval, Timer::Allocation));
             }
             Timer::Heartbeat {

@@ -158,7 +158,7 @@ impl Cluster {
         while !self.calls.is_empty() {
             let granted = self.work();
             let counters = self.desk.counters();
-            self.quiet_event(|master, _, out| master.on_allocated(granted, &counters, out));
+            self.quiet_event(|master, now, out| master.on_allocated(now, granted, &counters, out));
         }
     }
 
@@ -195,7 +195,20 @@ impl Cluster {
                     .on_pong(now, Pong { agent_id: id }, &mut Effects::new());
             }
         }
+        if let Letter::Offers(offers) = &letter {
+            self.check_gang(&offers.offers);
+        }
         self.letters.push((to, letter));
+    }
+
+    /// No framework gets a part of what it needs to begin.
+    fn check_gang(&self, offers: &[Offer]) {
+        let first = &offers[0];
+        let of = offers.iter().filter(|offer| offer.role == first.role);
+        if let Some(gang) = self.master.gang(&first.framework_id, &first.role) {
+            let met = gang.is_met_by(of.map(|offer| (&offer.agent_id, &offer.resources)));
+            assert!(met, "a part of a gang: {offers:?}");
+        }
     }
 
     /// Lets time pass; all timers due go off, in order.

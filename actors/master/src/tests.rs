@@ -6,6 +6,7 @@ mod allocation;
 mod backoff;
 mod chaos;
 mod frameworks;
+mod gangs;
 mod groups;
 mod invariants;
 mod maintenance;

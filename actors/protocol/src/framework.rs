@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{constraints::Constraints, id::FrameworkId, role::Role};
+use crate::{constraints::Constraints, gang::Gang, id::FrameworkId, role::Role};
 
 /// Features that a framework's scheduler understands (Mesos's names and numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,6 +59,10 @@ pub struct FrameworkInfo {
     /// Which agents it takes, by role; all of them in roles that are not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub constraints: BTreeMap<Role, Constraints>,
+    /// What it needs at once to begin, by role: offers come when there are enough, all in one message. Once a task runs in a role,
+    /// single offers come in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gangs: BTreeMap<Role, Gang>,
 }
 
 impl FrameworkInfo {
@@ -75,6 +79,7 @@ impl FrameworkInfo {
             capabilities: BTreeSet::from([Capability::PartitionAware, Capability::MultiRole]),
             hostname: String::new(),
             constraints: BTreeMap::new(),
+            gangs: BTreeMap::new(),
         }
     }
 

@@ -49,7 +49,11 @@ fn produce(
 fn shard(closes: bool) {
     let mut engine = Engine::<1>::new(Rule::Sum);
     let seats: Vec<_> = (0..PRODUCERS)
-        .map(|_| engine.add_framework(NodeId::ROOT, Weight::ONE, [1]))
+        .map(|_| {
+            engine
+                .add_framework(NodeId::ROOT, Weight::ONE, [1])
+                .unwrap()
+        })
         .collect();
     for _ in 0..2 {
         engine.add_agent([2]).unwrap();

@@ -10,6 +10,8 @@ use crate::sparing;
 
 /// No class, no agent.
 pub(super) const NONE: u32 = u32::MAX;
+/// Of a node that is neither a framework's nor a role.
+pub(super) const GONE: u32 = u32::MAX - 1;
 
 #[derive(Clone, Debug)]
 pub(super) struct Class<const L: usize> {

@@ -3,7 +3,7 @@
 use super::{
     Engine, Refused,
     agents::Agent,
-    classes::NONE,
+    classes::{GONE, NONE},
     refusals::{Expiry, Refusals},
     slots::Slot,
 };
@@ -34,7 +34,19 @@ impl<const L: usize> Engine<L> {
     }
 
     /// Adds a framework to a role; it wants nothing yet.
-    pub fn add_framework(&mut self, role: NodeId, weight: Weight, demand: [u64; L]) -> Slot<Seat> {
+    ///
+    /// # Errors
+    /// [`Refused::NoRole`] for what is no role, as one that was removed. Numbers of nodes are used again: a role that was
+    /// added since may have the same.
+    pub fn add_framework(
+        &mut self,
+        role: NodeId,
+        weight: Weight,
+        demand: [u64; L],
+    ) -> Result<Slot<Seat>, Refused> {
+        if !self.is_role(role) {
+            return Err(Refused::NoRole);
+        }
         let label = self.next_label();
         let node = self.tree.add_leaf(role, weight, label);
         self.tree.block(node, true);
@@ -47,7 +59,7 @@ impl<const L: usize> Engine<L> {
             sparing::resize(&mut self.refusals, slot.index() + 1, Refusals::default());
         }
         self.enter(slot, &demand);
-        slot
+        Ok(slot)
     }
 
     /// Forgets a framework of which nothing runs.
@@ -73,11 +85,11 @@ impl<const L: usize> Engine<L> {
     /// # Errors
     /// [`Refused::Unknown`] for the root, for what is no role, and where there is something below.
     pub fn remove_role(&mut self, role: NodeId) -> Result<(), Refused> {
-        let is_role = self.seat_of.get(role.index()) == Some(&NONE);
-        if role == NodeId::ROOT || !is_role || self.tree.has_children(role) {
+        if role == NodeId::ROOT || !self.is_role(role) || self.tree.has_children(role) {
             return Err(Refused::Unknown);
         }
         self.tree.remove(role);
+        self.note(role, GONE);
         Ok(())
     }
 
@@ -165,7 +177,7 @@ impl<const L: usize> Engine<L> {
 
     fn note(&mut self, node: NodeId, seat: u32) {
         if node.index() >= self.seat_of.len() {
-            sparing::resize(&mut self.seat_of, node.index() + 1, NONE);
+            sparing::resize(&mut self.seat_of, node.index() + 1, GONE);
         }
         self.seat_of[node.index()] = seat;
     }

@@ -175,10 +175,7 @@ impl<const L: usize> Owner<L> {
                 demand,
                 tag,
             } => {
-                let added = match engine.is_role(role) {
-                    true => Ok(engine.add_framework(role, weight, demand)),
-                    false => Err(Refused::Unknown),
-                };
+                let added = engine.add_framework(role, weight, demand);
                 Effect(added.ok(), None, Some((tag, added.map(Named::Framework))))
             }
             Event::RemoveFramework { seat, tag } => {

@@ -58,7 +58,7 @@ proptest! {
         engine.add_agent(CAPACITY).unwrap();
         let (mut seats, mut nodes) = (Vec::new(), Vec::new());
         for leaf in &leaves {
-            let seat = engine.add_framework(ours[leaf.role], weight(leaf.weight), leaf.demand);
+            let seat = engine.add_framework(ours[leaf.role], weight(leaf.weight), leaf.demand).unwrap();
             engine.want(seat, leaf.wants);
             seats.push(seat);
             let (role, own) = (theirs[leaf.role], weight(leaf.weight));

@@ -211,7 +211,7 @@ impl World {
         let own = Weight::from_milli(weight * 1000).unwrap();
         self.labels += 1;
         self.seats.push(PlainSeat {
-            slot: self.engine.add_framework(node, own, demand),
+            slot: self.engine.add_framework(node, own, demand).unwrap(),
             role,
             weight,
             label: self.labels,

@@ -132,8 +132,8 @@ impl Handler<Allocated> for MasterActor {
 
     fn handle(&mut self, Allocated { granted, counters }: Allocated, ctx: &mut Context<Self>) {
         self.allocating = false;
-        self.event(ctx, |state, _, out| {
-            state.on_allocated(granted, &counters, out)
+        self.event(ctx, |state, now, out| {
+            state.on_allocated(now, granted, &counters, out)
         });
     }
 }

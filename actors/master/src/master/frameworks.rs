@@ -74,6 +74,15 @@ impl Master {
                 "suppressed role {role} is not among the framework's roles"
             ));
         }
+        for (role, gang) in &info.gangs {
+            let fits = info
+                .roles
+                .contains(role)
+                .then_some(())
+                .ok_or("it is not among its roles");
+            let checked = fits.map_err(str::to_owned).and_then(|()| gang.validate());
+            checked.map_err(|problem| format!("gang in role {role}: {problem}"))?;
+        }
         let barred = |role: &&Role| {
             self.config
                 .roles

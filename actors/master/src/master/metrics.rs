@@ -25,9 +25,10 @@ impl Metrics {
 }
 
 /// Counters that are shown from the start.
-const COUNTERS: [&str; 31] = [
+const COUNTERS: [&str; 32] = [
     "allocator/backed_off_frameworks",
     "allocator/mesos/allocation_runs",
+    "master/gangs_given_up",
     "master/invalid_status_updates",
     "master/offers_declined",
     "master/offers_made",

@@ -14,6 +14,9 @@ use tepui_protocol::{
 use super::{Master, after};
 use crate::effects::{Call, Effect, Effects, Letter, Timer};
 
+/// How long a framework with a gang is offered nothing while another one gathers.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// Resources that the allocator grants to a framework.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
@@ -26,6 +29,10 @@ pub struct Granted {
 /// What to do with resources that were granted a moment ago.
 enum Fate {
     Offer,
+    /// Until there are enough for all of a gang.
+    Keep,
+    /// Another gang gathers: others may have them meanwhile.
+    Wait,
     /// The allocator has forgotten them, or will before it does anything else.
     Void,
     /// The framework or the agent is away.
@@ -35,7 +42,13 @@ enum Fate {
 impl Master {
     /// The allocator grants resources; what changed since it was told last decides what becomes of
     /// them. `counters` are the allocator's.
-    pub fn on_allocated(&mut self, granted: Vec<Granted>, counters: &Counters, out: &mut Effects) {
+    pub fn on_allocated(
+        &mut self,
+        now: Timestamp,
+        granted: Vec<Granted>,
+        counters: &Counters,
+        out: &mut Effects,
+    ) {
         self.metrics
             .set("allocator/mesos/allocation_runs", counters.runs);
         self.metrics.set(
@@ -44,7 +57,11 @@ impl Master {
         );
         let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
         for Granted { allocation, ledger } in granted {
-            match self.fate(&allocation, ledger) {
+            match self.fate(now, &allocation, ledger) {
+                Fate::Keep => {
+                    let offer = self.make_offer(allocation, out);
+                    self.gather(&offer);
+                }
                 Fate::Offer => {
                     let offer = self.make_offer(allocation, out);
                     offers
@@ -53,6 +70,12 @@ impl Master {
                         .push(offer);
                 }
                 Fate::Void => {}
+                Fate::Wait => out.push(Effect::Allocator(Call::Recover {
+                    framework: allocation.framework,
+                    agent: allocation.agent,
+                    resources: allocation.resources,
+                    refused: Some(WAIT),
+                })),
                 Fate::GiveBack => out.push(Effect::Allocator(Call::Recover {
                     framework: allocation.framework,
                     agent: allocation.agent,
@@ -66,9 +89,10 @@ impl Master {
                 framework.send(Offers { offers }, out);
             }
         }
+        self.complete_gang(out);
     }
 
-    fn fate(&self, allocation: &Allocation, ledger: u64) -> Fate {
+    fn fate(&mut self, now: Timestamp, allocation: &Allocation, ledger: u64) -> Fate {
         let framework = self.frameworks.get(&allocation.framework);
         let agent = self
             .agents
@@ -84,10 +108,16 @@ impl Master {
                 .contains(&allocation.resources.unallocate())
         };
         let open = agent.is_active() && !self.is_drained(&allocation.agent);
-        if wanted && open && free() {
-            Fate::Offer
-        } else {
-            Fate::GiveBack
+        if !wanted || !open || !free() {
+            return Fate::GiveBack;
+        }
+        let Allocation {
+            framework, role, ..
+        } = allocation;
+        match self.gang(framework, role).is_some() {
+            false => Fate::Offer,
+            true if self.may_gather(now, framework, role) => Fate::Keep,
+            true => Fate::Wait,
         }
     }
 
@@ -125,7 +155,9 @@ impl Master {
     /// A framework does not want offers.
     pub fn on_decline(&mut self, _now: Timestamp, call: Decline, out: &mut Effects) {
         for id in &call.offer_ids {
-            let own = |offer: &&Offer| offer.framework_id == call.framework_id;
+            let own = |offer: &&Offer| {
+                offer.framework_id == call.framework_id && !self.gathering.is_hidden(id)
+            };
             if let Some(offer) = self.offers.get(id).filter(own).cloned() {
                 self.note_decline(&offer);
                 self.metrics.count("master/offers_declined");
@@ -204,11 +236,13 @@ impl Master {
 
     /// Withdraws an offer.
     pub(super) fn rescind(&mut self, id: &OfferId, out: &mut Effects) {
+        let is_hidden = self.gathering.is_hidden(id);
         let Some(offer) = self.return_offer(id, None, out) else {
             return;
         };
         self.metrics.count("master/offers_rescinded");
-        if let Some(framework) = self.frameworks.get(&offer.framework_id) {
+        let told = self.frameworks.get(&offer.framework_id);
+        if let Some(framework) = told.filter(|_| !is_hidden) {
             framework.send(Rescind { offer_id: offer.id }, out);
         }
     }
@@ -233,6 +267,7 @@ impl Master {
     /// Takes an offer out of all books; what becomes of its resources is the caller's.
     pub(super) fn take_offer(&mut self, id: &OfferId) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
+        self.gathering.forget(id);
         if let Some(agent) = self.agents.get_mut(&offer.agent_id) {
             agent.offers.remove(id);
             agent.offered -= &offer.resources;

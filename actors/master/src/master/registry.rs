@@ -91,6 +91,7 @@ impl Master {
             awaited: Awaited::default(),
             maintenance: Maintenance::default(),
             drains: BTreeMap::new(),
+            gathering: Default::default(),
             revocations: Default::default(),
             causes: Default::default(),
             metrics: Metrics::default(),

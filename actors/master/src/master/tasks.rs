@@ -49,6 +49,7 @@ impl Master {
             .offer_ids
             .iter()
             .filter(|id| self.offers.get(id).filter(own).is_some())
+            .filter(|id| !self.gathering.is_hidden(id))
             .collect();
         let (agent_id, role) = match valid {
             Ok(first) => (first.agent_id.clone(), first.role.clone()),
@@ -78,7 +79,11 @@ impl Master {
             if !seen.insert(id) {
                 return Err(format!("duplicate offer {id} in the list of offers"));
             }
-            let Some(offer) = self.offers.get(id) else {
+            let known = self
+                .offers
+                .get(id)
+                .filter(|_| !self.gathering.is_hidden(id));
+            let Some(offer) = known else {
                 return Err(format!("offer {id} is no longer valid"));
             };
             let first = *first.get_or_insert(offer);

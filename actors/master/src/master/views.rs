@@ -144,7 +144,11 @@ impl Master {
 
     /// All outstanding offers.
     pub fn offers(&self) -> Vec<Offer> {
-        self.offers.values().cloned().collect()
+        let seen = self
+            .offers
+            .values()
+            .filter(|offer| !self.gathering.is_hidden(&offer.id));
+        seen.cloned().collect()
     }
 
     /// All roles that have a weight, a quota, a framework or an allocation.

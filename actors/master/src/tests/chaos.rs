@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use tepui_protocol::{
-    Capability, Filters, Operation, Quota, Resources, Role, TaskState, Unavailability,
+    Capability, Filters, Gang, Operation, Quota, Resources, Role, TaskState, Unavailability,
     maintenance::{Schedule, Window},
     messages::{
         operator::{
@@ -171,6 +171,18 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
                     role(["r", "r/s", "*"][usize::from(n) % 3]),
                 ),
             };
+            if n == 4 {
+                let own = info.roles.iter().next().unwrap().clone();
+                let each = "cpus:2".parse().unwrap();
+                info.gangs.insert(
+                    own,
+                    Gang {
+                        tasks: 3,
+                        each,
+                        agents: 2,
+                    },
+                );
+            }
             if n > 2 {
                 info.capabilities.insert(Capability::ReservationRefinement);
             }
@@ -394,6 +406,7 @@ proptest! {
             revoke_after: Some(secs(20)),
             revoke_for: RevokeFor::FairShare,
             decline_backoff: Some(secs(30)),
+            gang_timeout: secs(10),
             ..MasterConfig::default()
         };
         let mut cluster = Cluster::with(config);

@@ -169,12 +169,14 @@ fn what_was_granted_before_the_agent_left_is_not_offered() {
     let granted = cluster.work();
     assert_eq!(granted.len(), 1, "the grant is on its way");
     cluster.exit(&pid("a", 1));
-    cluster.event(|master, _, out| master.on_allocated(granted.clone(), &Default::default(), out));
+    cluster.event(|master, now, out| {
+        master.on_allocated(now, granted.clone(), &Default::default(), out)
+    });
     assert_eq!(cluster.offers(&pid("f", 1)), []);
     cluster.reregister("a", &agent, 2, &[]);
     assert_eq!(cluster.offers(&pid("f", 1)).len(), 1);
     // The same grant once more: it belongs to a ledger that is void.
-    cluster.event(|master, _, out| master.on_allocated(granted, &Default::default(), out));
+    cluster.event(|master, now, out| master.on_allocated(now, granted, &Default::default(), out));
     assert_eq!(cluster.offers(&pid("f", 1)), []);
 }
 
@@ -192,7 +194,7 @@ fn what_was_granted_to_a_framework_that_left_goes_back() {
     });
     let granted = cluster.work();
     cluster.exit(&pid("f", 1));
-    cluster.event(|master, _, out| master.on_allocated(granted, &Default::default(), out));
+    cluster.event(|master, now, out| master.on_allocated(now, granted, &Default::default(), out));
     assert_eq!(cluster.master.offers(), []);
     cluster.framework("g", "*");
     cluster.advance(secs(1));

@@ -75,6 +75,7 @@ impl Whole {
                     .or_insert_with(|| engine.add_role(parent, weight));
             }
             let seat = engine.add_framework(parent, Weight::ONE, [1; LANES]);
+            let seat = seat.expect("its role was added before it");
             enter(&mut role_of, seat.index(), number);
             fronts.push(Front {
                 seat,
