@@ -23,24 +23,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections for ever.
 pub(super) async fn run(core: Arc<Core>, mut listener: Box<dyn Listener>) {
-    let mut strangers: VecDeque<Task> = VecDeque::new();
+    let mut strangers = Strangers::default();
     loop {
         match listener.accept().await {
             Ok((opening, from)) => {
-                if strangers.len() >= STRANGERS_MAX {
-                    strangers.retain(|stranger| !stranger.is_finished());
-                }
-                if strangers.len() >= STRANGERS_MAX {
-                    strangers.pop_front();
-                }
                 let meeting = meet(core.clone(), opening, from);
-                strangers.push_back(Task::spawn(&core.runtime, meeting));
+                strangers.add(Task::spawn(&core.runtime, meeting));
             }
             Err(error) => {
                 core.warn_once(&format!("cannot take connections: {}", plain(&error)));
                 sleep_until(Instant::now() + PAUSE).await;
             }
         }
+    }
+}
+
+/// Who is introducing itself, the oldest first. Who has done so is forgotten at the next arrival,
+/// or, behind one who takes its time, at the latest when that one's time is over.
+#[derive(Debug, Default)]
+struct Strangers(VecDeque<Task>);
+
+impl Strangers {
+    fn add(&mut self, stranger: Task) {
+        while self.0.front().is_some_and(Task::is_finished) {
+            self.0.pop_front();
+        }
+        if self.0.len() >= STRANGERS_MAX {
+            self.0.retain(|stranger| !stranger.is_finished());
+        }
+        if self.0.len() >= STRANGERS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(stranger);
     }
 }
 
@@ -73,4 +87,44 @@ async fn meet(core: Arc<Core>, opening: Opening, from: String) {
 /// Without the port, which differs each time.
 fn host_of(from: &str) -> &str {
     from.rsplit_once(':').map_or(from, |(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::runtime::{Builder, Handle};
+
+    use super::*;
+
+    #[test]
+    fn who_has_introduced_itself_takes_no_room() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut strangers = Strangers::default();
+            for _ in 0..10 {
+                strangers.add(Task::spawn(&Handle::current(), async {}));
+                tokio::task::yield_now().await;
+                assert_eq!(strangers.0.len(), 1);
+            }
+        });
+    }
+
+    #[test]
+    fn one_more_than_the_most_ends_the_oldest() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut strangers = Strangers::default();
+            for _ in 0..=STRANGERS_MAX {
+                strangers.add(Task::spawn(&Handle::current(), pending()));
+            }
+            assert_eq!(strangers.0.len(), STRANGERS_MAX);
+            // Whoever has ended goes before the oldest does.
+            strangers.0[7].abort();
+            tokio::task::yield_now().await;
+            strangers.add(Task::spawn(&Handle::current(), pending()));
+            assert!(!strangers.0[0].is_finished());
+            assert_eq!(strangers.0.len(), STRANGERS_MAX);
+        });
+    }
 }
