@@ -74,7 +74,7 @@ fn any_resource() -> impl Strategy<Value = Resource> {
     ];
     let claims = prop_oneof![3 => Just(Vec::new()), 2 => list::vec(any_claim(), 1..3)];
     let (disk, role) = (
-        option::weighted(0.2, any_disk()),
+        option::weighted(0.2, any_disk().prop_map(Box::new)),
         option::weighted(0.3, any_role()),
     );
     (

@@ -180,9 +180,9 @@ pub struct Resource {
     /// Whether several tasks may use it at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
-    /// For disks that are more than space in the work directory.
+    /// For disks that are more than space in the work directory. Boxed as it is rare, and large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<DiskInfo>,
+    pub disk: Option<Box<DiskInfo>>,
     /// The role on whose account it is offered or used; absent when free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocation: Option<Role>,
@@ -255,7 +255,7 @@ impl Resource {
         let whole_disk = |disk: &DiskInfo| {
             disk.persistence_id.is_some() || matches!(disk.source, Some(DiskSource::Mount { .. }))
         };
-        self.shared || self.disk.as_ref().is_some_and(whole_disk)
+        self.shared || self.disk.as_deref().is_some_and(whole_disk)
     }
 
     /// Whether both are amounts of the same thing, so that they add up unless they are whole.

@@ -129,7 +129,7 @@ fn qualifiers(cursor: &mut Cursor<'_>, resource: &mut Resource) -> Result<(), Wr
         let what = if cursor.eat("(") {
             parenthesis(cursor, resource)?
         } else if cursor.eat("[") {
-            resource.disk = Some(disk(cursor)?);
+            resource.disk = Some(Box::new(disk(cursor)?));
             "disk"
         } else if cursor.eat("{") {
             cursor.expect("REV")?;

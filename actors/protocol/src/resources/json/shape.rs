@@ -211,7 +211,7 @@ impl From<&Resource> for Entry {
             role: None,
             reservation: None,
             reservations: resource.reservations.iter().map(Claim::from).collect(),
-            disk: resource.disk.as_ref().map(Disk::from),
+            disk: resource.disk.as_deref().map(Disk::from),
             revocable: resource.revocable.then_some(Empty {}),
             shared: resource.shared.then_some(Empty {}),
             allocation_info: resource.allocation.clone().map(|role| Allocation { role }),
@@ -246,7 +246,11 @@ impl TryFrom<Entry> for Resource {
             reservations,
             revocable: entry.revocable.is_some(),
             shared: entry.shared.is_some(),
-            disk: entry.disk.map(DiskInfo::try_from).transpose()?,
+            disk: entry
+                .disk
+                .map(DiskInfo::try_from)
+                .transpose()?
+                .map(Box::new),
             allocation: entry.allocation_info.map(|allocation| allocation.role),
         })
     }
