@@ -29,6 +29,7 @@ mod roles;
 mod run;
 pub(crate) mod security;
 mod sim;
+mod slo;
 mod stats;
 mod tasks;
 mod weights;
@@ -96,6 +97,7 @@ enum Command {
     Weights(weights::Arguments),
     Quota(quota::Arguments),
     Reservations(reservations::Arguments),
+    Slo(slo::Arguments),
     Maintenance(maintenance::Arguments),
     Why(why::Arguments),
     Certs(certs::Arguments),
@@ -173,6 +175,7 @@ impl Command {
             Command::Weights(arguments) => weights::run(arguments).await,
             Command::Quota(arguments) => quota::run(arguments).await,
             Command::Reservations(arguments) => reservations::run(arguments).await,
+            Command::Slo(arguments) => slo::run(arguments).await,
             Command::Maintenance(arguments) => maintenance::run(arguments).await,
             Command::Why(arguments) => why::run(arguments).await,
             Command::Certs(arguments) => certs::run(arguments).await,

@@ -828,3 +828,52 @@ fn a_gang_begins_when_there_is_room_for_all_of_it() {
     let metrics = json(&["frameworks", "--json", "--master", &master]);
     assert_eq!(metrics[0]["info"]["gangs"]["*"]["tasks"], 2, "{metrics}");
 }
+
+#[test]
+fn service_levels_are_admitted_shown_and_kept() {
+    let (_running, master) = local();
+    let slo = |more: &[&str]| output(&[&["slo"], more, &["--master", &master]].concat());
+    let told = |more: &[&str]| text(&slo(more).stdout);
+    assert_eq!(
+        told(&[]),
+        "no service level; ask for one with `tepui slo set`\n"
+    );
+    let burst = [
+        "--each",
+        "cpus:1;mem:64",
+        "--length",
+        "5m",
+        "--period",
+        "1h",
+        "--tasks",
+    ];
+    let set = |role: &str, tasks: &str| told(&[&["set", role][..], &burst, &[tasks]].concat());
+    assert_eq!(set("queries", "2"), "role queries is hard: as asked\n");
+    let second = set("reports", "3");
+    assert!(
+        second.starts_with("role reports is soft: the burst takes 3 of cpus, 2 are left"),
+        "{second}"
+    );
+    let run = output(&[
+        "run", "--master", &master, "--role", "queries", "--cpus", "0.5", "--mem", "32", "--",
+        "true",
+    ]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let shown = told(&[]);
+    assert!(
+        shown.contains("queries  hard   hard   cpus:2;mem:128"),
+        "{shown}"
+    );
+    let rows = json(&["slo", "--json", "--master", &master]);
+    assert_eq!(
+        (&rows[0]["waits"], &rows[0]["periods"]),
+        (&1.into(), &1.into())
+    );
+    let below = [
+        "slo", "set", "a/b", "--each", "cpus:1", "--length", "5m", "--period", "1h", "--tasks",
+        "1", "--master", &master,
+    ];
+    assert_refused(&below, 1, &["role a/b", "only top-level roles"]);
+    assert!(slo(&["remove", "queries"]).status.success());
+    assert!(!told(&[]).contains("queries"));
+}

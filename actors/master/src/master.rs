@@ -20,6 +20,7 @@
 //! | maintenance, inverse offers, drained agents | `master/maintenance.rs`, `master/drains.rs` |
 //! | tasks that end for another role | `master/revocation.rs`, `master/causes.rs` |
 //! | offers all at once or not at all | `master/gangs.rs` |
+//! | service levels, and how long frameworks wait | `master/service.rs` |
 //! | what always holds | `invariants.rs` |
 
 mod agent;
@@ -31,6 +32,7 @@ mod framework;
 mod frameworks;
 mod gangs;
 mod history;
+mod lanes;
 mod maintenance;
 mod metrics;
 mod offers;
@@ -41,6 +43,7 @@ mod registry;
 mod reregistration;
 mod reservations;
 mod revocation;
+mod service;
 mod tasks;
 mod updates;
 mod validation;
@@ -95,6 +98,8 @@ pub struct Master {
     /// Agents that are drained, and the longest time that their tasks have to end.
     drains: BTreeMap<AgentId, Option<Duration>>,
     gathering: gangs::Gathering,
+    levels: BTreeMap<Role, service::Admitted>,
+    waits: service::Waits,
     revocations: revocation::Revocations,
     causes: causes::Causes,
     metrics: Metrics,

@@ -16,4 +16,5 @@ mod quota;
 mod reconciliation;
 mod reservations;
 mod revocation;
+mod service;
 mod tasks;

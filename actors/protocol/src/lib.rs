@@ -20,6 +20,7 @@ pub mod provision;
 pub mod quota;
 pub mod resources;
 pub mod role;
+pub mod service;
 pub mod task;
 pub mod terminal;
 pub mod time;

@@ -46,6 +46,9 @@ pub struct Schedule {
 impl Schedule {
     /// The window that a machine is in.
     pub fn of(&self, hostname: &str) -> Option<&Unavailability> {
+        if self.windows.is_empty() {
+            return None;
+        }
         let name = hostname.to_ascii_lowercase();
         let mut windows = self.windows.iter();
         let window = windows.find(|window| window.machines.contains(&name));

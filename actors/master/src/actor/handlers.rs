@@ -6,9 +6,9 @@ use tepui_protocol::{
         agent::{ExecutorExited, Pong, Register, Reregister, StatusUpdate, Unregister},
         operator::{
             DrainAgent, GetAgents, GetFrameworks, GetMaintenance, GetMaster, GetOffers, GetRoles,
-            GetTasks, KillTask, ReactivateAgent, ReserveResources, StartMaintenance,
-            StopMaintenance, TeardownFramework, UnreserveResources, UpdateMaintenanceSchedule,
-            UpdateQuota, UpdateWeights,
+            GetServiceLevels, GetTasks, KillTask, ReactivateAgent, ReserveResources,
+            StartMaintenance, StopMaintenance, TeardownFramework, UnreserveResources,
+            UpdateMaintenanceSchedule, UpdateQuota, UpdateServiceLevel, UpdateWeights,
         },
         scheduler::{
             Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Kill,
@@ -28,7 +28,7 @@ accepts!(MasterActor:
     Subscribe, Teardown, Accept, Decline, Revive, Suppress, Kill, Acknowledge, Reconcile,
     Register, Reregister, StatusUpdate, ExecutorExited, Pong, Unregister,
     AcceptInverseOffers, DeclineInverseOffers,
-    GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles, GetMaintenance,
+    GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles, GetMaintenance, GetServiceLevels, UpdateServiceLevel,
     UpdateMaintenanceSchedule, StartMaintenance, StopMaintenance, DrainAgent, ReactivateAgent,
     UpdateWeights, UpdateQuota, ReserveResources, UnreserveResources, KillTask, TeardownFramework,
 );
@@ -87,6 +87,7 @@ questions! {
     GetTasks => |state, question, _now| state.tasks(&question),
     GetOffers => |state, _question, _now| state.offers(),
     GetRoles => |state, _question, _now| state.roles(),
+    GetServiceLevels => |state, _question, _now| state.service_levels(),
     GetMaintenance => |state, _question, _now| state.maintenance(),
 }
 
@@ -106,6 +107,7 @@ macro_rules! commands {
 commands! {
     UpdateWeights => on_update_weights,
     UpdateQuota => on_update_quota,
+    UpdateServiceLevel => on_update_service_level,
     ReserveResources => on_reserve_resources,
     UnreserveResources => on_unreserve_resources,
     UpdateMaintenanceSchedule => on_update_maintenance_schedule,

@@ -175,6 +175,9 @@ impl Master {
         framework.epoch = epoch;
         framework.suppressed.clone_from(&suppressed);
         self.maintenance.forget_asked(id);
+        self.waits.cancel(id, |_| true);
+        self.waits
+            .begin(now, id, framework.info.roles.difference(&suppressed));
         let subscribed = Subscribed {
             framework_id: id.clone(),
             master_id: self.id.clone(),
@@ -232,6 +235,7 @@ impl Master {
             return;
         };
         framework.standing = FrameworkStanding::Disconnected;
+        self.waits.cancel(id, |_| true);
         let (timeout, epoch) = (framework.info.failover_timeout, framework.epoch);
         if timeout.is_zero() {
             return self.end_framework(now, id, out);
@@ -274,6 +278,7 @@ impl Master {
         let Some(mut framework) = self.frameworks.remove(id) else {
             return;
         };
+        self.forget_waits(id);
         registry::remove_framework(id, now, out);
         for (dropped, _) in self.removed.insert(id.clone(), now) {
             registry::forget_removed(&dropped, out);

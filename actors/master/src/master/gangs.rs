@@ -86,7 +86,7 @@ impl Master {
     }
 
     /// Sends what was gathered, if it is enough.
-    pub(super) fn complete_gang(&mut self, out: &mut Effects) {
+    pub(super) fn complete_gang(&mut self, now: Timestamp, out: &mut Effects) {
         let Some((id, role)) = self.gathering.seat.clone() else {
             return;
         };
@@ -111,6 +111,9 @@ impl Master {
         self.gathering.vain.remove(&seat);
         self.gathering.seat = None;
         self.gathering.hidden.clear();
+        if !offers.is_empty() {
+            self.waits.end(now, &id, &seat.1);
+        }
         if let Some(framework) = self.frameworks.get(&id).filter(|_| !offers.is_empty()) {
             framework.send(Offers { offers }, out);
         }

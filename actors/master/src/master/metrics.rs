@@ -99,6 +99,7 @@ impl Master {
             gauge(&format!("tasks_{name}"), count as f64);
         }
         self.resource_gauges(&mut gauge);
+        all.extend(self.wait_gauges());
         all
     }
 

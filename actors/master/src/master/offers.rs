@@ -85,11 +85,14 @@ impl Master {
             }
         }
         for (framework_id, offers) in offers {
+            for offer in &offers {
+                self.waits.end(now, &framework_id, &offer.role);
+            }
             if let Some(framework) = self.frameworks.get(&framework_id) {
                 framework.send(Offers { offers }, out);
             }
         }
-        self.complete_gang(out);
+        self.complete_gang(now, out);
     }
 
     fn fate(&mut self, now: Timestamp, allocation: &Allocation, ledger: u64) -> Fate {
@@ -158,22 +161,27 @@ impl Master {
             let own = |offer: &&Offer| {
                 offer.framework_id == call.framework_id && !self.gathering.is_hidden(id)
             };
-            if let Some(offer) = self.offers.get(id).filter(own).cloned() {
+            if self.offers.get(id).filter(own).is_none() {
+                continue;
+            }
+            self.metrics.count("master/offers_declined");
+            if let Some(offer) = self.return_offer(id, Some(call.filters.refuse()), out) {
                 self.note_decline(&offer);
-                self.metrics.count("master/offers_declined");
-                self.return_offer(id, Some(call.filters.refuse()), out);
             }
         }
     }
 
     /// A framework wants offers again.
-    pub fn on_revive(&mut self, _now: Timestamp, call: Revive, out: &mut Effects) {
+    pub fn on_revive(&mut self, now: Timestamp, call: Revive, out: &mut Effects) {
         let Some(framework) = self.frameworks.get_mut(&call.framework_id) else {
             return;
         };
         let roles = framework.roles_meant(&call.roles);
         framework.suppressed.retain(|role| !roles.contains(role));
         self.maintenance.forget_refusals(&call.framework_id);
+        if framework.is_active() {
+            self.waits.begin(now, &call.framework_id, &roles);
+        }
         if !roles.is_empty() {
             let id = call.framework_id.clone();
             out.push(Effect::Allocator(Call::Revive { id, roles }));
@@ -187,6 +195,8 @@ impl Master {
         };
         let roles = framework.roles_meant(&call.roles);
         framework.suppressed.extend(roles.iter().cloned());
+        self.waits
+            .cancel(&call.framework_id, |role| roles.contains(role));
         if !roles.is_empty() {
             let id = call.framework_id.clone();
             out.push(Effect::Allocator(Call::Suppress { id, roles }));

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use tepui_allocator::quota::{self, Standing};
 use tepui_protocol::{
     AgentId, Offer, OfferId, Quantities, Quota, Resource, Resources, Role, Timestamp,
-    messages::operator::UpdateQuota,
+    messages::operator::UpdateQuota, service::ServiceClass,
 };
 
 use super::{Agent, Master, after, registry};
@@ -57,7 +57,7 @@ impl Master {
             capacity: self.capacity(),
             consumed: self.consumed(&role),
         };
-        let checked = quota::check(&role, &quota, &self.quotas, &standing, force);
+        let checked = quota::check(&role, &quota, &self.effective_quotas(), &standing, force);
         checked.map_err(|error| error.to_string())?;
         registry::keep_quota(&role, &quota, out);
         if quota.is_default() {
@@ -65,10 +65,7 @@ impl Master {
         } else {
             self.quotas.insert(role.clone(), quota.clone());
         }
-        out.push(Effect::Allocator(Call::SetQuota {
-            role: role.clone(),
-            quota: quota.clone(),
-        }));
+        self.tell_quota(&role, out);
         for id in self.offers_in_the_way(&role, &quota) {
             self.rescind(&id, out);
         }
@@ -77,7 +74,7 @@ impl Master {
 
     /// The offers that the role has beyond its limits, and those of others that could be what its guarantee
     /// lacks.
-    fn offers_in_the_way(&self, role: &Role, quota: &Quota) -> Vec<OfferId> {
+    pub(super) fn offers_in_the_way(&self, role: &Role, quota: &Quota) -> Vec<OfferId> {
         let (own, others): (Vec<&Offer>, Vec<&Offer>) = self
             .offers
             .values()
@@ -118,9 +115,12 @@ impl Master {
     pub(super) fn is_guaranteed(&self, role: &Role) -> bool {
         let mut all = std::iter::once(role.clone()).chain(role.ancestors());
         all.any(|role| {
-            self.quotas
-                .get(&role)
-                .is_some_and(|quota| !quota.guarantees.is_empty())
+            let hard = self.levels.get(&role);
+            hard.is_some_and(|level| level.class == ServiceClass::Hard)
+                || self
+                    .quotas
+                    .get(&role)
+                    .is_some_and(|quota| !quota.guarantees.is_empty())
         })
     }
 
@@ -149,7 +149,7 @@ impl Master {
     }
 
     /// What all admitted agents have, also those that are not back after a restart.
-    fn capacity(&self) -> Quantities {
+    pub(super) fn capacity(&self) -> Quantities {
         let amounts = |agent: &Agent| agent.info.resources.non_revocable().quantities();
         self.agents
             .values()
@@ -167,8 +167,7 @@ impl Master {
 
     /// Tells an allocator that knows nothing.
     pub(super) fn tell_quotas(&self, out: &mut Effects) {
-        for (role, quota) in &self.quotas {
-            let (role, quota) = (role.clone(), quota.clone());
+        for (role, quota) in self.effective_quotas() {
             out.push(Effect::Allocator(Call::SetQuota { role, quota }));
         }
         if !self.awaited.is_over() {
@@ -178,7 +177,7 @@ impl Master {
 
     /// After a start: waits for agents, if there are quotas to keep.
     pub(super) fn await_agents(&mut self) {
-        if !self.quotas.is_empty() {
+        if !self.effective_quotas().is_empty() {
             let absent: BTreeSet<AgentId> = self.agents.keys().cloned().collect();
             let tolerated = absent.len() - absent.len() * 4 / 5;
             self.awaited = Awaited { absent, tolerated };

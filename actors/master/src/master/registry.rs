@@ -10,6 +10,7 @@
 //! | `quotas/<role>` | a role's quota, set by operators |
 //! | `maintenance` | machines that are to be taken down, and those that are |
 //! | `drains/<id>` | an agent that is drained, and the longest time its tasks have to end |
+//! | `levels/<role>` | a role's service level, and what it got |
 //! | `counters` | how many ids were given out |
 //!
 //! Tasks are not here: agents report theirs when they re-register.
@@ -30,7 +31,7 @@ use tepui_store::{Contents, StoreError, Write, get, put};
 
 use super::{
     Agent, Framework, History, Master, Metrics, StartError, maintenance::Maintenance,
-    quota::Awaited,
+    quota::Awaited, service::Admitted,
 };
 use crate::{
     config::MasterConfig,
@@ -65,6 +66,7 @@ const REMOVED: &str = "removed/";
 const WEIGHTS: &str = "weights";
 const QUOTAS: &str = "quotas/";
 const MAINTENANCE: &str = "maintenance";
+const LEVELS: &str = "levels/";
 const DRAINS: &str = "drains/";
 const COUNTERS: &str = "counters";
 
@@ -92,6 +94,8 @@ impl Master {
             maintenance: Maintenance::default(),
             drains: BTreeMap::new(),
             gathering: Default::default(),
+            levels: BTreeMap::new(),
+            waits: Default::default(),
             revocations: Default::default(),
             causes: Default::default(),
             metrics: Metrics::default(),
@@ -130,6 +134,9 @@ impl Master {
         let plan: Option<Plan> = read(registry, MAINTENANCE)?;
         let Plan { schedule, down } = plan.unwrap_or_default();
         self.maintenance = Maintenance::recovered(schedule, down);
+        self.levels = records::<Role, Admitted>(registry, LEVELS)?
+            .into_iter()
+            .collect();
         let drains = records::<AgentId, Option<Duration>>(registry, DRAINS)?;
         self.drains = drains.into_iter().collect();
         self.await_agents();
@@ -161,6 +168,14 @@ pub(super) fn keep_maintenance(schedule: &Schedule, down: &BTreeSet<String>, out
         down: down.clone(),
     };
     out.push(Effect::Write(put(MAINTENANCE, &plan)));
+}
+
+pub(super) fn keep_level(role: &Role, level: Option<&Admitted>, out: &mut Effects) {
+    let key = format!("{LEVELS}{role}");
+    out.push(Effect::Write(match level {
+        Some(level) => put(key, level),
+        None => Write::delete(key),
+    }));
 }
 
 pub(super) fn keep_drain(id: &AgentId, grace: Option<Duration>, out: &mut Effects) {

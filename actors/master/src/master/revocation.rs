@@ -22,22 +22,15 @@ use tepui_allocator::{
     revocation::{Holder, Pool, Revocation, Step, Unit},
 };
 use tepui_protocol::{
-    ExecutorId, FrameworkId, Offer, OfferId, Quantities, Reason, Resources, Role, Timestamp,
-    messages::scheduler::RevocationNotice, resources,
+    ExecutorId, FrameworkId, Offer, OfferId, Reason, Resources, Role, Timestamp,
+    messages::scheduler::RevocationNotice,
 };
 
-use super::{Master, TaskKey};
+use super::{
+    Master, TaskKey,
+    lanes::{Amounts, NAMES, amounts, counted, plus},
+};
 use crate::{config::RevokeFor, effects::Effects};
-
-/// The resources that count.
-const NAMES: [&str; 4] = [
-    resources::CPUS,
-    resources::MEM,
-    resources::DISK,
-    resources::GPUS,
-];
-
-type Amounts = [u64; NAMES.len()];
 
 /// A revocation under way.
 #[derive(Clone, Debug)]
@@ -68,6 +61,7 @@ pub(super) struct Revocations {
 
 /// What all roles are to have, and have.
 struct Standing {
+    /// Ascending.
     roles: Vec<Role>,
     /// What they use, and are to have.
     holders: Vec<Holder<{ NAMES.len() }>>,
@@ -79,7 +73,7 @@ struct Standing {
 
 impl Standing {
     fn place(&self, role: &Role) -> Option<usize> {
-        self.roles.iter().position(|other| other == role)
+        self.roles.binary_search(role).ok()
     }
 
     fn lacks(&self, at: usize) -> Amounts {
@@ -382,7 +376,7 @@ impl Master {
             .values()
             .filter(|framework| framework.is_active());
         let named = active.flat_map(|framework| &framework.info.roles);
-        for role in named.chain(self.quotas.keys()) {
+        for role in named.chain(self.quotas.keys()).chain(self.levels.keys()) {
             used.add(role, &Amounts::default());
         }
         let (mut free, mut capacity) = (Amounts::default(), Amounts::default());
@@ -390,21 +384,19 @@ impl Master {
             plus(&mut free, &counted(&agent.available()));
             plus(&mut capacity, &counted(&agent.info.resources));
         }
+        let quotas = self.effective_quotas();
         let shares = self.fair_shares(used.0.keys(), &capacity);
         // A role comes before those below it: `a` before `a/b`.
         let roles: Vec<Role> = used.0.keys().cloned().collect();
         let holders = roles.iter().map(|role| {
             let above = role.ancestors().next();
-            let guarantees = self
-                .quotas
-                .get(role)
-                .map(|quota| amounts(&quota.guarantees));
+            let guarantees = quotas.get(role).map(|quota| amounts(&quota.guarantees));
             let mut guarantee = guarantees.unwrap_or_default();
             if let Some(share) = shares.get(role) {
                 guarantee = std::array::from_fn(|j| guarantee[j].max(share[j]));
             }
             Holder {
-                above: above.and_then(|above| roles.iter().position(|role| *role == above)),
+                above: above.and_then(|above| roles.binary_search(&above).ok()),
                 guarantee,
                 held: used.of(role),
             }
@@ -462,19 +454,4 @@ impl Sums {
 
 fn since_epoch(at: Timestamp) -> Duration {
     at.since(Timestamp::default())
-}
-
-/// What counts of resources.
-fn counted(resources: &Resources) -> Amounts {
-    amounts(&resources.filter(quota::is_counted).quantities())
-}
-
-fn amounts(quantities: &Quantities) -> Amounts {
-    NAMES.map(|name| u64::try_from(quantities.get(name).milli()).unwrap_or(0))
-}
-
-fn plus(sum: &mut Amounts, more: &Amounts) {
-    for (sum, more) in sum.iter_mut().zip(more) {
-        *sum = sum.saturating_add(*more);
-    }
 }

@@ -163,6 +163,7 @@ impl Master {
             .chain(self.quotas.keys())
             .chain(allocated.keys())
             .chain(reserved.keys())
+            .chain(self.levels.keys())
             .chain(subscribed)
             .collect();
         roles

@@ -13,6 +13,7 @@ use crate::{
     MasterId, Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp,
     Unavailability, Usage,
     maintenance::{Answer, Mode, Schedule},
+    service::{ServiceLevel, ServiceSummary},
     task::Task,
 };
 
@@ -277,6 +278,23 @@ pub struct ReactivateAgent {
     /// Which.
     pub agent_id: AgentId,
 }
+
+/// Sets the service level of a top-level role, or takes it away; it is kept in the registry. What class it got and why is
+/// in the answer to [`GetServiceLevels`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.UpdateServiceLevel", reply = Result<(), String>)]
+pub struct UpdateServiceLevel {
+    /// Whose.
+    pub role: Role,
+    /// What is asked for; none to take it away.
+    #[serde(default)]
+    pub level: Option<ServiceLevel>,
+}
+
+/// Asks for the service levels of roles.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetServiceLevels", reply = Vec<ServiceSummary>)]
+pub struct GetServiceLevels {}
 
 /// Asks what is planned, and where it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]

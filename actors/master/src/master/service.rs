@@ -1,0 +1,385 @@
+//! Service levels of roles: what an operator asks for is admitted or not, with the reason, and how long frameworks wait for their
+//! first offer is measured.
+//!
+//! ```text
+//!   UpdateServiceLevel --> admission (`tepui_allocator::slo`) --> hard: its burst is guaranteed to the role, as a quota is
+//!                                                             --> soft, elastic: noted
+//!                                                             --> refused: a role admitted before would lose its promise
+//! ```
+//! Levels are kept in the registry in the order in which they came; after a restart they are admitted in that order again. A wait begins when a
+//! framework subscribes or revives, and ends with the first offer in the role.
+//
+//= bopf-2019, differs: a hard burst is guaranteed all the time, not for its length in each period
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tepui_allocator::{
+    Quotas,
+    quota::{self, Standing},
+    slo::{Admission, Class, Objective, Reason, Record},
+};
+use tepui_protocol::{
+    FrameworkId, Quantities, Quota, Role, Timestamp,
+    messages::operator::UpdateServiceLevel,
+    service::{ServiceClass, ServiceLevel, ServiceSummary},
+};
+
+use super::{Master, lanes, registry};
+use crate::effects::{Call, Effect, Effects, Outcome};
+
+/// Waits that are remembered of each role.
+const WAITS_MAX: usize = 256;
+
+/// A level that was admitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Admitted {
+    pub(super) level: ServiceLevel,
+    pub(super) class: ServiceClass,
+    pub(super) reason: String,
+    /// Who came first has the smaller one.
+    pub(super) number: u64,
+}
+
+/// Who waits for a first offer, and how long others have waited.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waits {
+    since: BTreeMap<(FrameworkId, Role), Timestamp>,
+    /// By role: when the wait was over, and how long it was.
+    done: BTreeMap<Role, VecDeque<(Timestamp, Duration)>>,
+}
+
+impl Waits {
+    /// A framework wants offers in these roles.
+    pub(super) fn begin<'a>(
+        &mut self,
+        now: Timestamp,
+        id: &FrameworkId,
+        roles: impl IntoIterator<Item = &'a Role>,
+    ) {
+        for role in roles {
+            self.since.entry((id.clone(), role.clone())).or_insert(now);
+        }
+    }
+
+    /// A framework wants none for now in the roles that `which` picks.
+    pub(super) fn cancel(&mut self, id: &FrameworkId, which: impl Fn(&Role) -> bool) {
+        self.since
+            .retain(|(other, role), _| other != id || !which(role));
+    }
+
+    /// A framework has an offer.
+    pub(super) fn end(&mut self, now: Timestamp, id: &FrameworkId, role: &Role) {
+        if self.since.is_empty() {
+            return;
+        }
+        let key = (id.clone(), role.clone());
+        if let Some(since) = self.since.remove(&key) {
+            let done = self.done.entry(key.1).or_default();
+            done.push_back((now, now.since(since)));
+            if done.len() > WAITS_MAX {
+                done.pop_front();
+            }
+        }
+    }
+
+    /// Forgets roles that nobody is in.
+    fn keep(&mut self, is_used: impl Fn(&Role) -> bool) {
+        self.done.retain(|role, _| is_used(role));
+    }
+
+    /// How long frameworks of a role waited, ascending.
+    fn sorted(&self, role: &Role) -> Vec<Duration> {
+        let done = self.done.get(role).into_iter().flatten();
+        let mut waits: Vec<Duration> = done.map(|(_, wait)| *wait).collect();
+        waits.sort();
+        waits
+    }
+}
+
+/// What so many of a hundred are at most, by nearest rank.
+fn percentile(sorted: &[Duration], percent: u8) -> Option<Duration> {
+    let rank = (sorted.len() * usize::from(percent)).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}
+
+impl Master {
+    /// An operator sets a role's service level, or takes it away.
+    pub fn on_update_service_level(
+        &mut self,
+        _now: Timestamp,
+        call: UpdateServiceLevel,
+        token: u64,
+        out: &mut Effects,
+    ) {
+        let outcome = match call.level {
+            Some(level) => self.admit(call.role, level, out),
+            None => self.drop_level(&call.role, out),
+        };
+        out.push(Effect::Answer { token, outcome });
+    }
+
+    fn drop_level(&mut self, role: &Role, out: &mut Effects) -> Outcome {
+        if self.levels.remove(role).is_none() {
+            return Err(format!("role {role} has no service level"));
+        }
+        registry::keep_level(role, None, out);
+        self.tell_quota(role, out);
+        Ok(())
+    }
+
+    fn admit(&mut self, role: Role, level: ServiceLevel, out: &mut Effects) -> Outcome {
+        let of = |problem: String| format!("service level of role {role}: {problem}");
+        if role.ancestors().next().is_some() || role.is_star() {
+            return Err(of(
+                "only top-level roles other than * can have one".to_owned()
+            ));
+        }
+        let objective = objective(&level);
+        objective.check().map_err(|error| of(error.to_string()))?;
+        let (class, reason) = self.decide(&role, &objective).map_err(of)?;
+        let before = self.levels.get(&role).map(|admitted| admitted.number);
+        let next = self
+            .levels
+            .values()
+            .map(|admitted| admitted.number + 1)
+            .max();
+        let admitted = Admitted {
+            level,
+            class,
+            reason,
+            number: before.or(next).unwrap_or(0),
+        };
+        registry::keep_level(&role, Some(&admitted), out);
+        self.levels.insert(role.clone(), admitted);
+        self.tell_quota(&role, out);
+        if let Some(quota) = self.effective_quotas().get(&role).cloned() {
+            for id in self.offers_in_the_way(&role, &quota) {
+                self.rescind(&id, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which class a role gets beside those that were admitted before.
+    fn decide(
+        &self,
+        role: &Role,
+        objective: &Objective<{ lanes::NAMES.len() }>,
+    ) -> Result<(ServiceClass, String), String> {
+        let mut admission = Admission::new(lanes::amounts(&self.capacity()));
+        let weight = |role: &Role| self.weights.get(role).copied().unwrap_or_default();
+        let mut others: Vec<(&Role, &Admitted)> = self
+            .levels
+            .iter()
+            .filter(|(other, _)| *other != role)
+            .collect();
+        others.sort_by_key(|(_, admitted)| admitted.number);
+        let mut joined = Vec::new();
+        for (other, admitted) in others {
+            let mut promised = self::objective(&admitted.level);
+            promised.asked = class_of(admitted.class);
+            // What the cluster has lost since may have cost it its promise; it is not what is asked here.
+            if admission.join(weight(other), Some(&promised)).is_ok() {
+                joined.push(other.clone());
+            }
+        }
+        let tops = self
+            .frameworks
+            .values()
+            .flat_map(|framework| &framework.info.roles);
+        let mut tops: Vec<Role> = tops
+            .map(Role::top)
+            .filter(|top| top != role && !self.levels.contains_key(top))
+            .collect();
+        tops.sort();
+        tops.dedup();
+        for top in tops {
+            if admission.join(weight(&top), None).is_ok() {
+                joined.push(top);
+            }
+        }
+        let decision = admission.join(weight(role), Some(objective)).map_err(|refused| {
+            let whose = joined.get(refused.role).map(ToString::to_string).unwrap_or_default();
+            let name = lanes::NAMES[refused.resource];
+            format!(
+                "role {whose}, admitted before, is promised {} of {name} on average, and would have a fair share of {}",
+                units(refused.average),
+                units(refused.share)
+            )
+        })?;
+        let (class, reason) = (decision.class, words(decision.reason));
+        if class == Class::Hard
+            && let Err(problem) = self.can_be_guaranteed(role, &burst(objective))
+        {
+            return Ok((ServiceClass::Soft, problem));
+        }
+        Ok((named(class), reason))
+    }
+
+    /// Whether a hard burst goes together with all quotas.
+    fn can_be_guaranteed(&self, role: &Role, burst: &Quantities) -> Result<(), String> {
+        let quotas = self.effective_quotas();
+        let mut quota = self.quotas.get(role).cloned().unwrap_or_default();
+        raise(&mut quota, burst);
+        let standing = Standing {
+            capacity: self.capacity(),
+            consumed: Quantities::new(),
+        };
+        let checked = quota::check(role, &quota, &quotas, &standing, false);
+        checked.map_err(|error| error.to_string())
+    }
+
+    /// Quotas as the allocator is to keep them: guarantees of hard service levels included.
+    pub(super) fn effective_quotas(&self) -> Quotas {
+        let mut quotas = self.quotas.clone();
+        for (role, admitted) in &self.levels {
+            if admitted.class == ServiceClass::Hard {
+                raise(
+                    quotas.entry(role.clone()).or_default(),
+                    &admitted.level.burst(),
+                );
+            }
+        }
+        quotas
+    }
+
+    /// Tells the allocator what a role's quota is now.
+    pub(super) fn tell_quota(&self, role: &Role, out: &mut Effects) {
+        let quota = self.effective_quotas().remove(role).unwrap_or_default();
+        let role = role.clone();
+        out.push(Effect::Allocator(Call::SetQuota { role, quota }));
+    }
+
+    /// The service levels, and how they stand.
+    pub fn service_levels(&self) -> Vec<ServiceSummary> {
+        let levels = self.levels.iter().map(|(role, admitted)| {
+            let level = &admitted.level;
+            let mut record = Record::new(&objective(level));
+            let done = self.waits.done.get(role);
+            for (at, wait) in done.into_iter().flatten() {
+                let period = u128::from(at.0) / level.period.as_micros().max(1);
+                record.offered(period, *wait);
+            }
+            let verdict = record.verdict();
+            let waited = percentile(&self.waits.sorted(role), level.percent);
+            ServiceSummary {
+                role: role.clone(),
+                level: level.clone(),
+                class: admitted.class,
+                reason: admitted.reason.clone(),
+                waits: done.map_or(0, VecDeque::len),
+                waited_secs: waited.map(|wait| wait.as_secs_f64()),
+                periods: verdict.periods,
+                kept: verdict.held,
+            }
+        });
+        levels.collect()
+    }
+
+    /// How long frameworks waited for their first offers, by role.
+    pub(super) fn wait_gauges(&self) -> Vec<(String, f64)> {
+        let mut gauges = Vec::new();
+        for role in self.waits.done.keys() {
+            let sorted = self.waits.sorted(role);
+            let name = |what: &str| format!("allocator/roles/{role}/time_to_first_offer_ms/{what}");
+            gauges.push((name("count"), sorted.len() as f64));
+            for (what, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
+                if let Some(wait) = percentile(&sorted, percent) {
+                    gauges.push((name(what), wait.as_secs_f64() * 1e3));
+                }
+            }
+        }
+        gauges
+    }
+
+    /// A framework is gone: forgets what nobody is in.
+    pub(super) fn forget_waits(&mut self, id: &FrameworkId) {
+        self.waits.cancel(id, |_| true);
+        let (frameworks, levels) = (&self.frameworks, &self.levels);
+        self.waits.keep(|role| {
+            let mut frameworks = frameworks.values();
+            levels.contains_key(role)
+                || frameworks.any(|framework| framework.info.roles.contains(role))
+        });
+    }
+}
+
+/// Guarantees at least so much.
+fn raise(quota: &mut Quota, least: &Quantities) {
+    for (name, amount) in least {
+        if quota.guarantees.get(name) < amount {
+            quota.guarantees.set(name, amount);
+        }
+    }
+}
+
+fn objective(level: &ServiceLevel) -> Objective<{ lanes::NAMES.len() }> {
+    Objective {
+        asked: class_of(level.class),
+        unit: lanes::amounts(&level.each),
+        tasks: level.tasks,
+        length: level.length,
+        period: level.period,
+        within: level.within,
+        percent: level.percent,
+    }
+}
+
+fn burst(objective: &Objective<{ lanes::NAMES.len() }>) -> Quantities {
+    let mut all = Quantities::new();
+    for (name, milli) in lanes::NAMES.iter().zip(objective.burst()) {
+        let milli = i64::try_from(milli).unwrap_or(i64::MAX);
+        all.set(name, tepui_protocol::Scalar::from_milli(milli));
+    }
+    all
+}
+
+fn class_of(class: ServiceClass) -> Class {
+    match class {
+        ServiceClass::Hard => Class::Hard,
+        ServiceClass::Soft => Class::Soft,
+        ServiceClass::Elastic => Class::Elastic,
+    }
+}
+
+fn named(class: Class) -> ServiceClass {
+    match class {
+        Class::Hard => ServiceClass::Hard,
+        Class::Soft => ServiceClass::Soft,
+        Class::Elastic => ServiceClass::Elastic,
+    }
+}
+
+fn units(milli: u64) -> tepui_protocol::Scalar {
+    tepui_protocol::Scalar::from_milli(i64::try_from(milli).unwrap_or(i64::MAX))
+}
+
+fn words(reason: Reason) -> String {
+    match reason {
+        Reason::AsAsked => "as asked".to_owned(),
+        Reason::AboveFairShare {
+            resource,
+            average,
+            share,
+        } => format!(
+            "spread over its period the burst takes {} of {}, the role's fair share is {}",
+            units(average),
+            lanes::NAMES[resource],
+            units(share)
+        ),
+        Reason::NoRoom {
+            resource,
+            burst,
+            left,
+        } => format!(
+            "the burst takes {} of {}, {} are left beside the hard bursts admitted before",
+            units(burst),
+            lanes::NAMES[resource],
+            units(left)
+        ),
+    }
+}
