@@ -27,6 +27,14 @@ pub struct Unavailability {
     pub duration: Option<Duration>,
 }
 
+impl Unavailability {
+    /// Whether it has begun and is not over.
+    pub fn is_at(&self, now: Timestamp) -> bool {
+        let over = self.duration.map(|span| self.start + span);
+        self.start <= now && over.is_none_or(|over| now < over)
+    }
+}
+
 /// Machines that are taken down together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {

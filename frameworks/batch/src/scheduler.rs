@@ -375,6 +375,9 @@ impl BatchScheduler {
     }
 }
 
+/// For how long a machine that is to be taken down now is not wanted.
+const LEAVING_SECS: f64 = 60.0;
+
 impl Scheduler for BatchScheduler {
     fn restored(&mut self, calls: &mut Calls, kept: Kept) {
         if let Err(problem) = self.load(&kept) {
@@ -419,6 +422,12 @@ impl Scheduler for BatchScheduler {
     fn offers(&mut self, calls: &mut Calls, offers: Vec<Offer>) {
         self.step(calls, |scheduler, calls| {
             for offer in offers {
+                let leaves = offer.unavailability;
+                if leaves.is_some_and(|leaves| leaves.is_at(calls.now())) {
+                    // Its machine is about to be taken down: what began there would be lost.
+                    calls.decline([offer.id], Filters::seconds(LEAVING_SECS));
+                    continue;
+                }
                 let bundle = scheduler.gathering.join(offer, calls.now());
                 scheduler.use_bundle(calls, bundle);
             }

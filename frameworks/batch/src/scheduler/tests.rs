@@ -3,7 +3,7 @@
 mod cluster;
 
 use proptest::prelude::*;
-use tepui_framework::protocol::{Reason, TaskId, TaskState};
+use tepui_framework::protocol::{Reason, TaskId, TaskState, Timestamp, Unavailability};
 
 use super::*;
 use crate::job::Group;
@@ -427,4 +427,21 @@ proptest! {
         prop_assert_eq!(cluster.result(), Some(JobResult::Succeeded));
         prop_assert_eq!(cluster.finals(), 6);
     }
+}
+
+#[test]
+fn nothing_begins_on_a_machine_whose_time_has_come() {
+    let mut cluster = Cluster::of(map_reduce(0));
+    let window = |start: Timestamp| Unavailability {
+        start,
+        duration: Some(60 * SECOND),
+    };
+    let now = cluster.now;
+    cluster.offer_until("a", "cpus:1;mem:100", Some(window(now)));
+    assert_eq!((cluster.launched().len(), cluster.declined), (0, 1));
+    cluster.offer_until("b", "cpus:1;mem:100", Some(window(now + SECOND)));
+    assert_eq!(cluster.launched(), ["job.map.0.0"], "there is still time");
+    cluster.now = now + 60 * SECOND;
+    cluster.offer_until("a", "cpus:1;mem:100", Some(window(now)));
+    assert_eq!(cluster.launched().len(), 2, "it is back");
 }

@@ -8,7 +8,7 @@ use tepui_framework::{
     Call, Calls, End, Kept, Scheduler,
     protocol::{
         AgentId, FrameworkId, MasterId, Offer, OfferId, Operation, Reason, Resources, Role, Source,
-        TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+        TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Unavailability,
     },
     store::Write,
 };
@@ -266,6 +266,16 @@ impl Cluster {
     }
 
     pub(super) fn offer(&mut self, agent: &str, resources: &str) {
+        self.offer_until(agent, resources, None);
+    }
+
+    /// The same, of a machine that will be taken down.
+    pub(super) fn offer_until(
+        &mut self,
+        agent: &str,
+        resources: &str,
+        unavailability: Option<Unavailability>,
+    ) {
         if self.suppressed {
             return;
         }
@@ -280,7 +290,7 @@ impl Cluster {
             resources: resources.allocate(&role),
             role,
             attributes: BTreeMap::new(),
-            unavailability: None,
+            unavailability,
         };
         self.outstanding.insert(offer.id.clone(), offer.clone());
         self.call(|scheduler, calls| scheduler.offers(calls, vec![offer]));
