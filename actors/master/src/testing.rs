@@ -245,6 +245,7 @@ impl Cluster {
             let Some(view) = agent.info.id.as_ref().and_then(|id| views.get(id)) else {
                 continue;
             };
+            assert_eq!(view.total, agent.info.resources, "{:?}", agent.info.id);
             let held: Resources = view.used.values().sum();
             assert_eq!(
                 held,
