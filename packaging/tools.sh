@@ -17,6 +17,7 @@ need ip iproute2
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     need busybox busybox-static
     need docker-registry docker-registry
+    need nft nftables
 fi
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -5,6 +5,9 @@
 //! |---|---|
 //! | KI-1 | the job succeeds, and each of its tasks ends in exactly one terminal state |
 //! | KI-2 | no process, control group or mount is left, whatever a task has started |
+//! | KI-3 | no device, namespace or rule of a private network is left |
+//!
+//! Some of the tasks have private networks, where these work; all of the test is in a network of its own then.
 //!
 //! `TEPUI_KILLS` sets how many (default 50), `TEPUI_KILLS_SEED` the instants and the victims. Needs
 //! root and control groups; where they are absent, it says so in one line.
@@ -13,9 +16,11 @@
 mod isolated;
 #[path = "cluster/node.rs"]
 mod node;
+#[path = "cluster/private.rs"]
+mod private;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::Path,
     process::Stdio,
@@ -40,6 +45,8 @@ use tepui_isolation::process::family::await_end;
 const GAP_MS: u64 = 120;
 /// Tasks of a job; jobs follow each other until all kills are done.
 const TASKS: usize = 100;
+/// Those of them that have private networks, where these work.
+const PRIVATE: usize = 15;
 
 fn setting(name: &str, default: u64) -> u64 {
     let given = std::env::var(name).ok();
@@ -47,12 +54,21 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// A job of short tasks, each of which leaves a process behind that only its container's end ends.
-fn start_job(cluster: &Cluster, name: &str, span: &str) -> Guard {
+fn start_job(cluster: &Cluster, name: &str, span: &str, has_networks: bool) -> Guard {
     let file = cluster.dir.path().join(format!("{name}.toml"));
-    let job = format!(
-        "name = \"{name}\"\n[[group]]\nname = \"short\"\ncount = {TASKS}\ncpus = 0.2\nmem = 32\n\
-         retries = 1000\ncommand = \"setsid sleep {span} & exec sleep 0.05\"\n"
-    );
+    let (private, mode) = match has_networks {
+        true => (PRIVATE, "private"),
+        false => (PRIVATE, "host"),
+    };
+    let group = |name: &str, count: usize, mode: &str| {
+        format!(
+            "[[group]]\nname = \"{name}\"\ncount = {count}\ncpus = 0.2\nmem = 32\nnetwork = \"{mode}\"\n\
+             retries = 1000\ncommand = \"setsid sleep {span} & exec sleep 0.05\"\n"
+        )
+    };
+    // Those with networks first: they take longer.
+    let groups = group("private", private, mode) + &group("short", TASKS - private, "host");
+    let job = format!("name = \"{name}\"\n{groups}");
     fs::write(&file, job).expect("a writable directory");
     let said = File::create(cluster.dir.path().join(format!("{name}.jsonl")));
     let mut command = cluster.command(&["run", "--json", "--job"]);
@@ -114,6 +130,7 @@ fn strike(cluster: &mut Cluster, dir: &Path, kind: Kind, random: &mut StdRng) ->
 
 #[test]
 fn whoever_is_killed_at_whatever_instant_tasks_end_once_and_nothing_is_left() {
+    let has_networks = private::enter();
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -128,16 +145,20 @@ fn whoever_is_killed_at_whatever_instant_tasks_end_once_and_nothing_is_left() {
     let mut planned: Vec<Kind> = kinds.into_iter().cycle().take(kills).collect();
     planned.shuffle(&mut random);
     let mut jobs = 0;
+    let mut namespaces: BTreeSet<String> = BTreeSet::new();
     let mut tasks: BTreeMap<String, usize> = BTreeMap::new();
     while !planned.is_empty() {
         let name = format!("storm{jobs}");
         jobs += 1;
-        let mut job = start_job(&cluster, &name, &span);
+        let mut job = start_job(&cluster, &name, &span, has_networks);
         while let Some(kind) = planned.last()
             && job.child.try_wait().expect("our child").is_none()
         {
             #[expect(clippy::disallowed_methods, reason = "the instant is what is drawn")]
             std::thread::sleep(Duration::from_millis(random.random_range(0..GAP_MS)));
+            if has_networks {
+                namespaces.extend(private::devices());
+            }
             if strike(&mut cluster, &dir, *kind, &mut random) {
                 planned.pop();
             }
@@ -151,7 +172,10 @@ fn whoever_is_killed_at_whatever_instant_tasks_end_once_and_nothing_is_left() {
             *tasks.entry(states[0].clone()).or_default() += 1;
         }
     }
-    println!("{jobs} jobs; how tasks ended: {tasks:?}");
+    println!(
+        "{jobs} jobs; {} networks seen; how tasks ended: {tasks:?}",
+        namespaces.len()
+    );
     let left = || {
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("readable");
         let mounts = mounts
@@ -162,8 +186,18 @@ fn whoever_is_killed_at_whatever_instant_tasks_end_once_and_nothing_is_left() {
         (processes, cluster.left(), mounts)
     };
     let is_gone = |(processes, groups, mounts): &(Vec<u32>, _, Vec<String>)| {
-        processes.is_empty() && std::collections::BTreeSet::is_empty(groups) && mounts.is_empty()
+        processes.is_empty() && BTreeSet::is_empty(groups) && mounts.is_empty()
     };
     let gone = (0..10).any(|_| await_end(|| is_gone(&left())).is_ok());
     assert!(gone, "KI-2: {:?}", left());
+    if has_networks {
+        let are_gone = || {
+            let are_named = namespaces
+                .iter()
+                .any(|name| Path::new("/run/netns").join(name).exists());
+            !are_named && private::left() == (vec![], String::new())
+        };
+        let gone = (0..10).any(|_| await_end(are_gone).is_ok());
+        assert!(gone, "KI-3: {namespaces:?}, {:?}", private::left());
+    }
 }

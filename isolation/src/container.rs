@@ -12,13 +12,14 @@ mod config;
 
 use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
-use tepui_protocol::{GpuShare, Resources, Scalar, lifecycle::Limits};
+use tepui_protocol::{GpuShare, NetworkMode, Resources, Scalar, lifecycle::Limits};
 
 use crate::{
     cgroup::{self, Backend, Usage},
     image::Image,
     isolators::{self, Core, Isolator, IsolatorError, Machine},
     launch::{self, Plan, Program, User},
+    network::PrivateNetwork,
     process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
     sampler::Sampler,
     session::{self, Session, Wish},
@@ -51,6 +52,8 @@ pub struct Container {
     pub shared: Option<PathBuf>,
     /// What it sees in place of the machine's files.
     pub image: Option<Image>,
+    /// The network of its own that it has; it is in the machine's where absent.
+    pub network: Option<PrivateNetwork>,
 }
 
 impl Container {
@@ -74,6 +77,7 @@ impl Container {
             grows: false,
             shared: None,
             image: None,
+            network: None,
         }
     }
 
@@ -182,6 +186,11 @@ impl Containerizer {
             let name = isolators::FILESYSTEM;
             return Err(LaunchError::Isolator { name, source });
         }
+        if container.network.is_some() && !self.names().contains(&isolators::NETWORK) {
+            let source = Box::new(IsolatorError::Refused(Self::NO_NETWORKS.to_owned()));
+            let name = isolators::NETWORK;
+            return Err(LaunchError::Isolator { name, source });
+        }
         if self.isolators.is_empty() {
             return spec.launch();
         }
@@ -233,9 +242,18 @@ impl Containerizer {
     pub const NO_IMAGES: &'static str =
         "images need the isolator filesystem/linux, which is off on this agent; run it as root";
 
+    /// What is to be said where containers cannot have networks of their own.
+    pub const NO_NETWORKS: &'static str =
+        "private networks are off on this agent; run it as root, with the programs ip and nft";
+
     /// Whether containers can have images.
     pub fn takes_images(&self) -> bool {
         self.names().contains(&isolators::FILESYSTEM)
+    }
+
+    /// Whose network tasks are in that do not say so themselves.
+    pub fn network(&self) -> NetworkMode {
+        self.config.network
     }
 
     /// Whom the processes of a container run as; this process's user where absent.

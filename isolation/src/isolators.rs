@@ -16,6 +16,7 @@ mod gpu;
 mod io;
 mod memory;
 mod namespaces;
+mod network;
 mod no_new_privileges;
 mod pids;
 mod rlimits;
@@ -144,6 +145,9 @@ pub(crate) struct Entry {
 /// The one that gives a container its files.
 pub(crate) const FILESYSTEM: &str = "filesystem/linux";
 
+/// The one that gives a container a network of its own.
+pub(crate) const NETWORK: &str = "network/private";
+
 /// All isolators, in the order in which they prepare a launch.
 pub(crate) fn all() -> &'static [Entry] {
     use Controller::*;
@@ -171,6 +175,7 @@ pub(crate) fn all() -> &'static [Entry] {
         entry("namespaces/ipc", namespaces::ipc, &[], true),
         entry("namespaces/uts", namespaces::uts, &[], true),
         entry("namespaces/cgroup", namespaces::cgroup, &[], true),
+        entry(NETWORK, network::build, &[], true),
         entry("posix/user", user::build, &[], true),
         entry(FILESYSTEM, filesystem::build, &[], true),
         entry("gpu/nvidia", gpu::build, &[], true),

@@ -13,6 +13,7 @@
 //! | which limits and barriers are there? | [`isolators`] |
 //! | how does a process come to run under them? | [`launch`] |
 //! | what is an image to a container? | [`image`] |
+//! | how does a container get a network of its own? | [`network`] |
 //! | groups of processes that the kernel limits and counts together | [`cgroup`] |
 //! | start a process with its output in files, wait for its end | [`process`] |
 //! | is that still the same process? signal it and nothing else | [`process::identity`] |
@@ -30,6 +31,7 @@ pub mod gpu;
 pub mod image;
 pub mod isolators;
 pub mod launch;
+pub mod network;
 pub mod process;
 pub mod sampler;
 pub mod sandbox;
@@ -40,6 +42,7 @@ pub use container::{Container, Containerizer, IsolationConfig};
 pub use discovery::{Discovered, DiscoveryError};
 pub use image::Image;
 pub use launch::{Limitation, LimitationKind, Outcome};
+pub use network::{PrivateNetwork, Subnet};
 pub use process::{Ended, LaunchError, LaunchSpec, Launched, ProcessIdentity, Signal};
 pub use sampler::Sampler;
 pub use sandbox::{Piece, SandboxError};

@@ -18,12 +18,13 @@ use std::{
     error::Error,
     fs::{self, File},
     io,
-    os::unix::{net::UnixStream, process::CommandExt},
-    path::PathBuf,
+    os::unix::{fs::OpenOptionsExt as _, net::UnixStream, process::CommandExt},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use nix::{
+    fcntl::OFlag,
     sys::{
         signal::{Signal as OsSignal, killpg},
         wait::{Id, WaitPidFlag, waitid},
@@ -176,7 +177,17 @@ impl LaunchSpec {
 
     fn output(&self, name: &str) -> Result<File, LaunchError> {
         let file = self.sandbox.join(name);
-        let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
+        // An earlier command of the sandbox may have put something else in its place: a link that leads to
+        // a file of root's, or a pipe that nobody reads.
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let mut options = fs::OpenOptions::new();
+        let options = options.create(true).append(true).custom_flags(flags);
+        let opened = options.open(&file).and_then(|opened| {
+            let is_ours = Path::new(name).is_absolute() || opened.metadata()?.is_file();
+            is_ours
+                .then_some(opened)
+                .ok_or_else(|| io::Error::other("it is not a file"))
+        });
         opened.map_err(|source| LaunchError::Output { file, source })
     }
 }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 use tepui_isolation::{
-    Containerizer, IsolationConfig,
+    Containerizer, IsolationConfig, Subnet,
     container::Off,
     launch::{Bind, Program},
 };
+use tepui_protocol::NetworkMode;
 
 use crate::{cli::bad_input, output};
 
@@ -30,6 +31,12 @@ pub(crate) struct Isolation {
     /// Let frameworks run tasks as root, with none of its powers
     #[arg(long, env = "TEPUI_ROOT_TASKS")]
     root_tasks: bool,
+    /// Whose network tasks are in that do not say so: host or private [default: host]
+    #[arg(long, env = "TEPUI_NETWORK", value_name = "MODE")]
+    network: Option<NetworkMode>,
+    /// The addresses of private networks, of no other agent on the machine [default: 10.88.0.0/16]
+    #[arg(long, env = "TEPUI_NETWORK_SUBNET", value_name = "SUBNET")]
+    network_subnet: Option<Subnet>,
 }
 
 impl Isolation {
@@ -42,6 +49,8 @@ impl Isolation {
         IsolationConfig {
             task_user: self.task_user.clone().unwrap_or(file.task_user),
             root_tasks: self.root_tasks || file.root_tasks,
+            network: self.network.unwrap_or(file.network),
+            network_subnet: self.network_subnet.unwrap_or(file.network_subnet),
             volumes: match self.volumes.is_empty() {
                 true => file.volumes,
                 false => self.volumes.clone(),

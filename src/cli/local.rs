@@ -105,6 +105,7 @@ impl Cluster {
             let mut config = config.with_resources(resources(&dir, arguments, n)?);
             let file = IsolationConfig::default();
             let mut isolation = agent::isolation_of(&arguments.isolation, file, &dir);
+            isolation.network_subnet = isolation.network_subnet.after(n.into());
             let part = gpus_of(&gpus, arguments, n);
             let not_offered = part.offer(&mut config, &mut isolation);
             let (containerizer, off) = isolation::containerizer(isolation)?;

@@ -10,6 +10,7 @@
 
 mod files;
 mod lifecycle;
+mod network;
 mod watch;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -38,6 +39,7 @@ use crate::{
 };
 use files::FileFlags;
 use lifecycle::LifecycleFlags;
+use network::NetworkFlags;
 use watch::{Receiver, Watched};
 
 pub(crate) use watch::News;
@@ -52,6 +54,7 @@ Examples:
   tepui run --uri http://10.0.0.1/tool.tar.gz,extract,cache -- ./tool/run
   tepui run --image oci:/srv/images/busybox:1 -- ls /
   tepui run --health-http 8080/health --restarts 5 -- ./server --port 8080
+  tepui run --publish 31080:8080 -- ./server --port 8080    with a network of its own
   tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
 
 One argument is a line for /bin/sh; several are a program and its arguments. In an image, a program
@@ -138,6 +141,8 @@ pub(crate) struct Arguments {
     files: FileFlags,
     #[command(flatten)]
     lifecycle: LifecycleFlags,
+    #[command(flatten)]
+    network: NetworkFlags,
     /// Print nothing but errors
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -234,6 +239,8 @@ impl Arguments {
         job.groups[0].retries = self.retries;
         job.groups[0].lifecycle = self.lifecycle.lifecycle();
         self.files.apply(&mut job.groups[0], &self.command);
+        let network = self.network.apply(&mut job.groups[0]);
+        network.map_err(|problem| bad_input(anyhow!("--network: {problem}")))?;
         Ok(job)
     }
 

@@ -20,7 +20,7 @@ Examples:
   tepui tasks --framework m-0001 --json     all of a framework, for scripts
 
 AGE is the time since the last change of state. The master remembers the last ended
-tasks of each framework.";
+tasks of each framework. ADDRESS is that of a private network, where the task has one: docs/network.md.";
 
 /// List tasks and their states
 #[derive(Debug, Args)]
@@ -48,6 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             "FRAMEWORK",
             "STATE",
             "HOST",
+            "ADDRESS",
             ">CPUS",
             ">MEM",
             ">AGE",
@@ -61,7 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(summary: &TaskSummary, now: Timestamp) -> [String; 8] {
+fn row(summary: &TaskSummary, now: Timestamp) -> [String; 9] {
     let task = &summary.task;
     let last = task.statuses.last();
     [
@@ -69,6 +70,7 @@ fn row(summary: &TaskSummary, now: Timestamp) -> [String; 8] {
         task.framework_id.to_string(),
         task.state.to_string(),
         summary.hostname.clone(),
+        address(summary).unwrap_or_default(),
         task.info.resources.cpus().to_string(),
         task.info.resources.mem().to_string(),
         last.map(|status| span(now.since(status.timestamp)))
@@ -82,6 +84,13 @@ fn row(summary: &TaskSummary, now: Timestamp) -> [String; 8] {
         )
         .unwrap_or_default(),
     ]
+}
+
+/// Its own, where it is not in its machine's network.
+fn address(summary: &TaskSummary) -> Option<String> {
+    let mut statuses = summary.task.statuses.iter().rev();
+    let status = statuses.find_map(|status| status.container_status.as_ref())?;
+    status.address().map(|address| address.to_string())
 }
 
 fn first_line(text: &str) -> String {

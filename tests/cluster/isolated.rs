@@ -26,14 +26,22 @@ pub(crate) struct Cluster {
     pub(crate) agent: Option<Node>,
     pub(crate) master: Node,
     pub(crate) dir: TempDir,
+    /// Further flags of the agent.
+    flags: Vec<String>,
 }
 
 impl Cluster {
     /// None where tasks cannot be isolated.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&["--resources", "cpus:4;mem:1024;disk:1000"])
+    }
+
+    /// The same with these flags of the agent.
+    pub(crate) fn start_with(flags: &[&str]) -> Option<Self> {
         let (_, off) = Containerizer::new(IsolationConfig::default(), Program::this())
             .expect("the defaults are never refused");
-        if let Some(off) = off.first() {
+        // Private networks have tests of their own.
+        if let Some(off) = off.iter().find(|off| off.name != "network/private") {
             eprintln!("SKIPPED: isolator {}: {}", off.name, off.reason);
             return None;
         }
@@ -49,6 +57,7 @@ impl Cluster {
             agent: None,
             master,
             dir,
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
         };
         cluster.start_agent();
         Some(cluster)
@@ -61,7 +70,7 @@ impl Cluster {
     pub(crate) fn start_agent(&mut self) {
         let (work_dir, master) = (self.work_dir(), self.master.address.clone());
         let config = self.dir.path().join("config.toml").display().to_string();
-        self.agent = Some(Node::start(tepui(&[
+        let mut agent = tepui(&[
             "agent",
             "--port",
             "0",
@@ -71,11 +80,11 @@ impl Cluster {
             &work_dir,
             "--config",
             &config,
-            "--resources",
-            "cpus:4;mem:1024;disk:1000",
             "--log",
             "warn",
-        ])));
+        ]);
+        agent.args(&self.flags);
+        self.agent = Some(Node::start(agent));
     }
 
     pub(crate) fn agent(&mut self) -> &mut Node {

@@ -105,7 +105,13 @@ impl Processes for SimProcesses {
         self.started.push((start.task_id.clone(), process.pid));
         let ended = Box::pin(async { ended.await.unwrap_or(Ended::Unseen).into() });
         let os_pid = process.pid;
-        Box::pin(async move { Ok(Started { os_pid, ended }) })
+        Box::pin(async move {
+            Ok(Started {
+                os_pid,
+                container: None,
+                ended,
+            })
+        })
     }
 
     fn open(

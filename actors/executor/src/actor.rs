@@ -80,12 +80,11 @@ impl ExecutorActor {
         let task = start.task_id.clone();
         let starting = self.processes.start(start).into_actor(self);
         ctx.spawn(starting.map(move |started, actor, ctx| {
-            let ended = started.map(|started| {
-                tracing::info!(%task, os_pid = started.os_pid, "task runs");
-                started.ended
-            });
-            let (started, ended) = match ended {
-                Ok(ended) => (Ok(()), Some(ended)),
+            let (started, ended) = match started {
+                Ok(started) => {
+                    tracing::info!(%task, os_pid = started.os_pid, "task runs");
+                    (Ok(started.container), Some(started.ended))
+                }
                 Err(problem) => (Err(problem), None),
             };
             actor.apply(ctx, |state, now, out| {

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{Ended, Outcome, Signal};
 use tepui_protocol::{
-    CommandInfo, Resources, TaskId, WindowSize,
+    CommandInfo, ContainerStatus, NetworkInfo, Resources, TaskId, WindowSize,
     lifecycle::{Limits, Probe},
     messages::session::{Refusal, Stream},
 };
@@ -35,6 +35,8 @@ pub struct StartProcess {
     pub resources: Resources,
     /// What it may use beyond that.
     pub limits: Limits,
+    /// The network that it asks for.
+    pub network: Option<NetworkInfo>,
     /// Its place in its group, where it is part of one.
     pub member: Option<Member>,
 }
@@ -113,6 +115,8 @@ pub trait SessionIo {
 pub struct Started {
     /// Its number.
     pub os_pid: u32,
+    /// Its container, where that has an address of its own.
+    pub container: Option<ContainerStatus>,
     /// Resolves when it has ended and nothing of it is left.
     pub ended: LocalBoxFuture<'static, Outcome>,
 }

@@ -29,7 +29,8 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt, rngs::StdRng};
 use tepui_protocol::{
-    AgentId, Source, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, messages::executor,
+    AgentId, ContainerStatus, Source, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    messages::executor,
 };
 use tepui_runtime::AnyPid;
 
@@ -99,6 +100,8 @@ struct Task {
     restarts: u32,
     health: Option<Checker>,
     check: Option<Checker>,
+    /// Of the latest start, where it has an address of its own.
+    container: Option<ContainerStatus>,
 }
 
 /// Why a task is ended that nobody asked to end, for people.
@@ -169,6 +172,7 @@ impl Executor {
         if let Some(task) = self.tasks.get(task_id) {
             status.healthy = task.health.as_ref().and_then(Checker::is_healthy);
             status.check_status = task.check.as_ref().and_then(Checker::status);
+            status.container_status.clone_from(&task.container);
         }
         status
     }

@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod maintenance;
 #[cfg(feature = "messages")]
 pub mod messages;
+pub mod network;
 pub mod offer;
 pub mod provision;
 pub mod quota;
@@ -33,6 +34,7 @@ pub use framework::{Capability, FrameworkInfo};
 pub use gang::Gang;
 pub use id::{AgentId, ExecutorId, FrameworkId, MasterId, OfferId, TaskId};
 pub use maintenance::{InverseOffer, Unavailability};
+pub use network::{ContainerStatus, NetworkInfo, NetworkMode, PortMapping};
 pub use offer::{Filters, Offer, Operation};
 pub use quota::Quota;
 pub use resources::{Limits, Quantities, Resource, Resources, Scalar};

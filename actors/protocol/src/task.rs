@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     id::{AgentId, ExecutorId, FrameworkId, TaskId},
     lifecycle::{CheckInfo, CheckStatus, HealthCheck, Limits, RestartOnFailure},
+    network::{ContainerStatus, NetworkInfo},
     provision::{CommandUri, ImageInfo},
     resources::Resources,
     time::Timestamp,
@@ -427,6 +428,9 @@ pub struct TaskInfo {
     /// What it may use beyond `resources`; nothing where absent.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// Its network; what its agent gives to tasks where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkInfo>,
     /// For people and tools.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -457,6 +461,7 @@ impl TaskInfo {
             max_completion_time: None,
             restart: None,
             limits: Limits::default(),
+            network: None,
             labels: BTreeMap::new(),
             data: Vec::new(),
         }
@@ -516,6 +521,9 @@ pub struct TaskStatus {
     /// The latest status of its plain check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_status: Option<CheckStatus>,
+    /// Its container, where that has an address of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_status: Option<ContainerStatus>,
     /// When the agent became unreachable, for TASK_UNREACHABLE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable_time: Option<Timestamp>,
@@ -540,6 +548,7 @@ impl TaskStatus {
             exit_code: None,
             healthy: None,
             check_status: None,
+            container_status: None,
             unreachable_time: None,
             data: Vec::new(),
         }

@@ -5,6 +5,7 @@
 
 mod error;
 pub mod lifecycle;
+mod network;
 mod parse;
 mod spell;
 #[cfg(test)]
@@ -97,6 +98,7 @@ impl Job {
     /// max_time = "1h"
     /// restarts = 3        # or { retries = 3, backoff = "1s", backoff_max = "60s" }
     /// limits = { cpus = 2, mem = 512 }
+    /// publish = ["31080:8080"]                          # a private network; with network, egress_mbit
     /// image = "oci:/srv/images/words:1"                 # or host:5000/words:1
     /// uris = ["http://h/words.tar.gz,extract", { value = "/data/a", output = "b" }]
     /// ```

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use tepui_protocol::NetworkMode;
+
 use crate::{
     gpu,
     isolators::{Entry, Isolator, Machine, all},
     launch::{Bind, Rlimit},
+    network::Subnet,
 };
 
 /// All that works here and is meant to be used where nothing is said.
@@ -44,6 +47,12 @@ pub struct IsolationConfig {
     /// Files and directories of the machine that tasks see beside what they see anyway; needs
     /// `filesystem/linux`.
     pub volumes: Vec<Bind>,
+    /// Whose network tasks are in that do not say so themselves.
+    pub network: NetworkMode,
+    /// The addresses of private networks; no other agent on the machine may have them.
+    pub network_subnet: Subnet,
+    /// The most that a task with a private network may send, in Mbit/s.
+    pub egress_mbit: Option<u32>,
     /// The GPUs that tasks can have. The agent sets it.
     pub gpus: Vec<gpu::Device>,
     /// Where specifications of devices (CDI) lie; those of later directories come first.
@@ -66,6 +75,9 @@ impl Default for IsolationConfig {
             capabilities: Vec::new(),
             rlimits: Vec::new(),
             volumes: Vec::new(),
+            network: NetworkMode::Host,
+            network_subnet: Subnet::default(),
+            egress_mbit: None,
             gpus: Vec::new(),
             cdi_dirs: gpu::CDI_DIRECTORIES.map(PathBuf::from).to_vec(),
         }
@@ -134,8 +146,13 @@ impl IsolationConfig {
 
     /// Below which groups of this agent lie, and of no other agent on the machine.
     pub(crate) fn cgroup_base(&self) -> PathBuf {
-        let name = format!("{:016x}", fingerprint(&self.work_dir));
+        let name = format!("{:016x}", self.number());
         Path::new(&self.cgroup_root).join(name)
+    }
+
+    /// A number of this agent, and of no other agent on the machine.
+    pub(crate) fn number(&self) -> u64 {
+        fingerprint(&self.work_dir)
     }
 
     /// The isolators that are used here, in order, and those that would be but cannot.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::LaunchSpec;
+use crate::{network::Joined, process::LaunchSpec};
 
 /// All of one launch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Plan {
     pub cgroups: Vec<PathBuf>,
     /// What it does not share with the rest of the machine.
     pub namespaces: Vec<Namespace>,
+    /// The network that it enters; needs [`Namespace::Network`].
+    #[serde(default)]
+    pub network: Option<Joined>,
     /// The machine's name as it sees it; needs [`Namespace::Uts`].
     pub hostname: Option<String>,
     /// The file system that it sees; that of the machine where absent. Needs [`Namespace::Mount`].
@@ -83,6 +86,8 @@ pub enum Namespace {
     Mount,
     /// The view of cgroups.
     Cgroup,
+    /// Network devices, addresses and ports.
+    Network,
 }
 
 /// The file system of a process: the machine's, read-only, or an image's, with places of its own in it.

@@ -4,7 +4,7 @@
 //! what the process does to itself, giving up one power after the other, so that nothing after a
 //! step needs what the step gave up.
 
-use std::{ffi::CString, fs, io, os::unix::ffi::OsStrExt as _};
+use std::{ffi::CString, fs, io, os::unix::ffi::OsStrExt as _, path::Path};
 
 use nix::{
     errno::Errno,
@@ -88,8 +88,12 @@ pub(super) fn enter(plan: &Plan) -> Result<(), Failure> {
             (Namespace::Pid, _) => {}
             // The mounts come last: the machine's /proc is needed until then.
             (namespace, Some(inside)) => join(inside, *namespace)?,
-            (namespace, None) => unshare(kind(*namespace).0)
-                .map_err(|errno| Failure::of(Stage::Namespace, namespace, errno))?,
+            (namespace, None) => match (&plan.network, namespace) {
+                // It is there, with all that belongs into it.
+                (Some(own), Namespace::Network) => join_file(&own.namespace, kind(*namespace).0)?,
+                _ => unshare(kind(*namespace).0)
+                    .map_err(|errno| Failure::of(Stage::Namespace, namespace, errno))?,
+            },
         }
     }
     if let Some(tree) = &plan.root {
@@ -104,9 +108,12 @@ pub(super) fn enter(plan: &Plan) -> Result<(), Failure> {
 /// Enters a namespace of another process; that of process numbers is for its children alone.
 pub(super) fn join(inside: u32, namespace: Namespace) -> Result<(), Failure> {
     let (flag, name) = kind(namespace);
-    let path = format!("/proc/{inside}/ns/{name}");
-    let file = fs::File::open(&path).map_err(|error| failure(Stage::Namespace, &path, &error))?;
-    setns(file, flag).map_err(|errno| Failure::of(Stage::Namespace, &path, errno))
+    join_file(Path::new(&format!("/proc/{inside}/ns/{name}")), flag)
+}
+
+fn join_file(path: &Path, flag: CloneFlags) -> Result<(), Failure> {
+    let file = fs::File::open(path).map_err(|error| failure(Stage::Namespace, path, &error))?;
+    setns(file, flag).map_err(|errno| Failure::of(Stage::Namespace, path, errno))
 }
 
 fn kind(namespace: Namespace) -> (CloneFlags, &'static str) {
@@ -116,6 +123,7 @@ fn kind(namespace: Namespace) -> (CloneFlags, &'static str) {
         Namespace::Uts => (CloneFlags::CLONE_NEWUTS, "uts"),
         Namespace::Mount => (CloneFlags::CLONE_NEWNS, "mnt"),
         Namespace::Cgroup => (CloneFlags::CLONE_NEWCGROUP, "cgroup"),
+        Namespace::Network => (CloneFlags::CLONE_NEWNET, "net"),
     }
 }
 

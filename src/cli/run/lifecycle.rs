@@ -65,6 +65,7 @@ impl LifecycleFlags {
                 cpus: self.cpus_max,
                 mem: self.mem_max,
             },
+            network: None,
         }
     }
 

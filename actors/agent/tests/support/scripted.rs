@@ -58,7 +58,13 @@ impl Processes for ScriptedProcesses {
             };
             ended.into()
         });
-        Box::pin(async move { Ok(Started { os_pid: 1, ended }) })
+        Box::pin(async move {
+            Ok(Started {
+                os_pid: 1,
+                container: None,
+                ended,
+            })
+        })
     }
 
     fn signal(&mut self, task: &TaskId, signal: Signal) {

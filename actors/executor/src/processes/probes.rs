@@ -1,9 +1,14 @@
 //! Looks at tasks: commands beside them, HTTP requests and connections to their ports.
 //!
-//! Tasks share the machine's network, so that their ports are at 127.0.0.1. A command runs in the
+//! Ports of tasks that share the machine's network are at 127.0.0.1. A command runs in the
 //! container of its task, if that has one, as the same user and under the same limits.
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use futures_util::future::LocalBoxFuture;
 use hyper::{Request, client::conn::http1, header};
@@ -16,23 +21,22 @@ use super::system::WATCHER_STACK;
 use crate::checker::ProbeResult;
 
 const SIGKILL: i32 = 9;
-/// Where tasks listen.
-const HOST: &str = "127.0.0.1";
 
 /// Looks for no longer than `limit`, or for as long as it takes if that is zero. `launch` starts the
-/// command of a command check, and may block.
+/// command of a command check, and may block. The task listens on `host`.
 pub(super) fn look(
     probe: Probe,
+    host: IpAddr,
     limit: Duration,
     launch: impl FnOnce() -> Result<Launched, ProbeResult> + Send + 'static,
 ) -> LocalBoxFuture<'static, ProbeResult> {
     let looking = async move {
         match probe {
             Probe::Command(_) => command(launch).await,
-            Probe::Http { port, path } => http(port, &path)
+            Probe::Http { port, path } => http((host, port).into(), &path)
                 .await
                 .unwrap_or_else(|error| ProbeResult::Failed(error.to_string())),
-            Probe::Tcp { port } => connect(port).await,
+            Probe::Tcp { port } => connect((host, port).into()).await,
         }
     };
     Box::pin(async move {
@@ -45,22 +49,22 @@ pub(super) fn look(
     })
 }
 
-async fn connect(port: u16) -> ProbeResult {
-    match TcpStream::connect((HOST, port)).await {
+async fn connect(address: SocketAddr) -> ProbeResult {
+    match TcpStream::connect(address).await {
         Ok(_) => ProbeResult::Connected(true),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             ProbeResult::Connected(false)
         }
-        Err(error) => ProbeResult::Failed(format!("{HOST}:{port}: {error}")),
+        Err(error) => ProbeResult::Failed(format!("{address}: {error}")),
     }
 }
 
 /// The status of the answer; the body is not read.
-async fn http(port: u16, path: &str) -> Result<ProbeResult, Box<dyn Error>> {
-    let stream = TcpStream::connect((HOST, port)).await?;
+async fn http(address: SocketAddr, path: &str) -> Result<ProbeResult, Box<dyn Error>> {
+    let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(if path.is_empty() { "/" } else { path })
-        .header(header::HOST, format!("{HOST}:{port}"))
+        .header(header::HOST, format!("{address}"))
         .header(header::USER_AGENT, "tepui-check")
         .header(header::CONNECTION, "close")
         .body(String::new())?;

@@ -13,13 +13,14 @@ use std::{
 
 use futures_util::future::LocalBoxFuture;
 use tepui_isolation::{
-    Container, Containerizer, Ended, Image, LaunchSpec, Launched, Outcome, ProcessIdentity, Signal,
-    Wish,
+    Container, Containerizer, Ended, Image, LaunchSpec, Launched, Outcome, PrivateNetwork,
+    ProcessIdentity, Signal, Wish,
     launch::{Plan, Program},
     process::{LaunchError, chain, family},
 };
 use tepui_protocol::{
-    CommandInfo, GpuShare, Membership, TaskId, lifecycle::Probe, messages::session::Refusal,
+    CommandInfo, ContainerStatus, GpuShare, Membership, NetworkInfo, NetworkMode, TaskId,
+    lifecycle::Probe, messages::session::Refusal,
 };
 use tokio::sync::oneshot;
 
@@ -104,6 +105,8 @@ struct Watch {
     /// What is to be there beside the sandbox, which is made as well if there are any.
     directories: Vec<PathBuf>,
     containers: Option<(Containers, Container)>,
+    /// Whether the task asks for a network of its own.
+    wants_network: bool,
     live: Arc<AtomicUsize>,
     owns_descendants: bool,
 }
@@ -120,9 +123,18 @@ impl Watch {
         }
         let launched = match &self.containers {
             Some((containers, container)) => containers.containerizer.launch(container, spec),
+            None if self.wants_network => return Err(Containerizer::NO_NETWORKS.to_owned()),
             None => spec.launch(),
         };
         launched.map_err(|error| chain(&error))
+    }
+
+    /// What is told of the container, where it has an address.
+    fn status(&self, launched: &Launched) -> Option<ContainerStatus> {
+        let address = launched.plan()?.network.as_ref()?.address;
+        let (_, container) = self.containers.as_ref()?;
+        let ports = container.network.as_ref()?.ports.clone();
+        Some(ContainerStatus::of(address.into(), ports))
     }
 
     /// Waits for the end, and sees to it that nothing is left.
@@ -139,6 +151,22 @@ impl Watch {
         }
         outcome
     }
+}
+
+/// The network of its own that a task is to have, by what it asks for or its agent's rule.
+fn private_network(start: &StartProcess, containers: &Containers) -> Option<PrivateNetwork> {
+    let rule = || NetworkInfo {
+        mode: containers.containerizer.network(),
+        ..NetworkInfo::default()
+    };
+    let wish = start.network.clone().unwrap_or_else(rule);
+    let ports = start.resources.ports().unwrap_or_default();
+    (wish.mode == NetworkMode::Private).then(|| PrivateNetwork {
+        ports: wish.published(&ports),
+        egress_mbit: wish.egress_mbit,
+        // The tasks of a group have one together.
+        shared_as: start.member.as_ref().map(|_| containers.name.clone()),
+    })
 }
 
 impl Processes for SystemProcesses {
@@ -169,11 +197,16 @@ impl Processes for SystemProcesses {
                     gpus: containers.gpus.clone(),
                     shared: start.member.as_ref().map(|member| member.shared.clone()),
                     image: containers.image.clone(),
+                    network: private_network(start, &containers),
                     ..Container::new(name, start.sandbox.clone(), &start.resources)
                 };
                 let container = container.limited(&start.limits);
                 (containers, container)
             }),
+            wants_network: start
+                .network
+                .as_ref()
+                .is_some_and(|network| network.mode == NetworkMode::Private),
             live: self.live.clone(),
             owns_descendants: self.owns_descendants,
         };
@@ -188,7 +221,7 @@ impl Processes for SystemProcesses {
                     let mut all = groups.lock().unwrap_or_else(PoisonError::into_inner);
                     all.insert(task, (identity, launched.plan().cloned()));
                     drop(all);
-                    let _ = started.send(Ok(identity));
+                    let _ = started.send(Ok((identity, watch.status(&launched))));
                     let _ = over.send(watch.finish(launched));
                 }
                 Err(problem) => {
@@ -201,11 +234,12 @@ impl Processes for SystemProcesses {
         let spawned = thread.stack_size(WATCHER_STACK).spawn(work);
         Box::pin(async move {
             spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
-            let identity = is_started
+            let (identity, container) = is_started
                 .await
                 .unwrap_or_else(|_| Err("launching stopped".to_owned()))?;
             Ok(Started {
                 os_pid: identity.pid,
+                container,
                 ended: Box::pin(async { is_over.await.unwrap_or(Ended::Unseen.into()) }),
             })
         })
@@ -229,7 +263,10 @@ impl Processes for SystemProcesses {
         };
         let running = self.groups().get(&task_id).cloned();
         let containers = self.containers.clone();
-        probes::look(probe, timeout, move || {
+        let plan = running.as_ref().and_then(|(_, plan)| plan.as_ref());
+        let address = plan.and_then(|plan| Some(plan.network.as_ref()?.address));
+        let host = address.unwrap_or(std::net::Ipv4Addr::LOCALHOST);
+        probes::look(probe, host.into(), timeout, move || {
             let (process, plan) = running.ok_or(ProbeResult::Killed)?;
             let launched = match (&containers, &plan) {
                 (Some(containers), Some(plan)) => {

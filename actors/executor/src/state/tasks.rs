@@ -2,7 +2,8 @@
 
 use tepui_isolation::{Limitation, LimitationKind, Outcome, Signal};
 use tepui_protocol::{
-    GroupPolicy, KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp, messages::executor,
+    ContainerStatus, GroupPolicy, KillPolicy, Reason, TaskId, TaskInfo, TaskState, Timestamp,
+    messages::executor,
 };
 
 use super::{Ending, Executor, Phase, Task};
@@ -49,6 +50,7 @@ impl Executor {
                 restarts: 0,
                 health: None,
                 check: None,
+                container: None,
             },
         );
     }
@@ -85,6 +87,7 @@ impl Executor {
             sandbox: environment::sandbox(&self.config, task),
             resources: task.resources.clone(),
             limits: task.limits,
+            network: task.network.clone(),
             member: task.group.as_ref().map(|group| Member {
                 index: group.index,
                 shared: environment::shared(&self.config),
@@ -92,12 +95,12 @@ impl Executor {
         })
     }
 
-    /// The process of a task runs, or could not be started.
+    /// The process of a task runs, in a container that may have an address, or could not be started.
     pub fn on_started(
         &mut self,
         now: Timestamp,
         task_id: &TaskId,
-        started: Result<(), String>,
+        started: Result<Option<ContainerStatus>, String>,
         out: &mut Vec<Effect>,
     ) {
         let Some(task) = self.tasks.get_mut(task_id) else {
@@ -107,7 +110,8 @@ impl Executor {
             (Phase::Starting | Phase::Killing, Err(problem)) => {
                 self.not_started(now, task_id, &problem, out);
             }
-            (Phase::Starting, Ok(())) => {
+            (Phase::Starting, Ok(container)) => {
+                task.container = container;
                 task.phase = Phase::Running;
                 task.life += 1;
                 task.begin_checks(now);
@@ -121,7 +125,7 @@ impl Executor {
                 self.await_completion(task_id, out);
             }
             // Killed before there was a process to signal: its grace begins now.
-            (Phase::Killing, Ok(())) => {
+            (Phase::Killing, Ok(_)) => {
                 let (after, kill) = (task.info.kill_policy.grace_period, task.kills);
                 let task_id = task_id.clone();
                 out.push(Effect::Signal(task_id.clone(), Signal::Terminate));

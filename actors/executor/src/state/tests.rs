@@ -90,7 +90,7 @@ impl Bench {
     }
 
     fn started(&mut self, name: &str) -> Vec<Effect> {
-        self.on(|e, now, out| e.on_started(now, &id(name), Ok(()), out))
+        self.on(|e, now, out| e.on_started(now, &id(name), Ok(None), out))
     }
 
     fn ended(&mut self, name: &str, ended: tepui_isolation::Ended) -> Vec<Effect> {

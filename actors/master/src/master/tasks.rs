@@ -343,12 +343,16 @@ impl Master {
         let Some(task) = framework.tasks.get_mut(&key.1) else {
             return;
         };
-        if !task
-            .statuses
-            .iter()
-            .any(|known| known.state == status.state)
-        {
-            task.statuses.push(status.clone());
+        let mut known = task.statuses.iter_mut();
+        match known.find(|known| known.state == status.state) {
+            // News of the same state, as of its health; it was entered when it was.
+            Some(known) => {
+                *known = TaskStatus {
+                    timestamp: known.timestamp,
+                    ..status.clone()
+                }
+            }
+            None => task.statuses.push(status.clone()),
         }
         task.status_update_state = Some(status.state);
         task.status_update_uuid = status.uuid;

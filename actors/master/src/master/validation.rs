@@ -142,7 +142,7 @@ impl Master {
     }
 }
 
-/// What only the built-in executor does; and limits that are some.
+/// What only the built-in executor does; and limits and networks that make sense.
 fn check_lifecycle(task: &TaskInfo) -> Result<(), String> {
     let watched = [
         ("health_check", task.health_check.is_some()),
@@ -150,6 +150,7 @@ fn check_lifecycle(task: &TaskInfo) -> Result<(), String> {
         ("max_completion_time", task.max_completion_time.is_some()),
         ("restart", task.restart.is_some()),
         ("limits", !task.limits.is_empty()),
+        ("network", task.network.is_some()),
     ];
     if let Some((name, _)) = watched
         .iter()
@@ -160,6 +161,11 @@ fn check_lifecycle(task: &TaskInfo) -> Result<(), String> {
         ));
     }
     let (limits, resources) = (&task.limits, &task.resources);
+    if let Some(network) = &task.network {
+        let ports = resources.ports().unwrap_or_default();
+        let checked = network.check(&ports);
+        checked.map_err(|problem| format!("the task's network: {problem}"))?;
+    }
     for (name, limit, has) in [
         ("cpus", limits.cpus, resources.cpus()),
         ("mem", limits.mem, resources.mem()),

@@ -1,14 +1,14 @@
-//! What is watched of the instances of a group, and how people write it.
+//! What is watched of the instances of a group, how people write it, and their network.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tepui_framework::protocol::{
-    TaskInfo,
+    NetworkInfo, TaskInfo,
     lifecycle::{CheckInfo, HealthCheck, Limits, Probe, RestartOnFailure},
 };
 
-/// Checks, restarts and limits of each instance; none by default.
+/// Checks, restarts, limits and network of each instance; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lifecycle {
@@ -22,6 +22,8 @@ pub struct Lifecycle {
     pub restart: Option<RestartOnFailure>,
     /// What it may use beyond its resources.
     pub limits: Limits,
+    /// Its network; what its agent gives to tasks where absent.
+    pub network: Option<NetworkInfo>,
 }
 
 impl Lifecycle {
@@ -33,6 +35,7 @@ impl Lifecycle {
             max_completion_time: self.max_completion_time,
             restart: self.restart,
             limits: self.limits,
+            network: self.network.clone(),
             ..task
         }
     }

@@ -2,6 +2,7 @@
 
 mod files;
 mod lifecycle;
+mod network;
 
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
@@ -16,7 +17,7 @@ use super::{
 };
 
 const JOB_KEYS: [&str; 2] = ["name", "group"];
-const GROUP_KEYS: [&str; 19] = [
+const GROUP_KEYS: [&str; 22] = [
     "name",
     "command",
     "count",
@@ -36,6 +37,9 @@ const GROUP_KEYS: [&str; 19] = [
     "limits",
     "uris",
     "image",
+    "network",
+    "publish",
+    "egress_mbit",
 ];
 /// What people write for our keys.
 const OTHER_NAMES: [(&str, &str); 10] = [
@@ -160,6 +164,7 @@ fn group(table: &DeTable<'_>, span: Range<usize>) -> Result<Group, Problem> {
     };
     group.lifecycle = lifecycle::lifecycle(table)?;
     group.uris = files::uris(table)?;
+    network::network(table, &mut group)?;
     Ok(group)
 }
 

@@ -37,6 +37,7 @@ pub(super) fn lifecycle(table: &DeTable<'_>) -> Result<Lifecycle, Problem> {
             Some((key, value)) => limits(key, value)?,
             None => Limits::default(),
         },
+        network: None,
     })
 }
 

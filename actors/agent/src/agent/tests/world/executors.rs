@@ -72,7 +72,9 @@ impl World {
                 if starts {
                     assert!(process.tasks.insert(id.clone()), "{id} runs twice");
                 }
-                self.executor(number, |e, now, out| e.on_started(now, &id, started, out));
+                self.executor(number, |e, now, out| {
+                    e.on_started(now, &id, started.map(|()| None), out)
+                });
             }
             Wish::Signal(id, signal) => {
                 let ended = Ended::Signalled { signal: 9 };
