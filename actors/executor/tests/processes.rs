@@ -22,6 +22,7 @@ fn start(command: CommandInfo, sandbox: &Path) -> StartProcess {
         sandbox: sandbox.to_owned(),
         resources: Resources::new(),
         limits: Default::default(),
+        network: None,
         member: None,
     }
 }
