@@ -321,6 +321,10 @@ fn what_a_task_sends_is_bounded() {
         egress_mbit: Some(1000),
         ..private()
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the machine's clock is what is bounded"
+    )]
     let begin = Instant::now();
     let line = "exec 3<>/dev/tcp/10.88.0.1/7000; head -c 3000000 /dev/zero >&3; head -c 5 <&3";
     assert_eq!(machine.run("t", network, line), "hello");
