@@ -8,7 +8,7 @@ FUZZ_SECONDS ?=
 FUZZ_SEED ?= $(if $(FUZZ_SECONDS),$(shell date +%s),20261127)
 SOAK_SECONDS ?= 600
 
-.PHONY: help tools build test loom shuttle fuzz soak ui gpu-check lint docs figures clean
+.PHONY: help tools build test vm loom shuttle fuzz soak ui gpu-check lint docs figures clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -24,7 +24,11 @@ tools:
 ## make test      installs what the tests need and runs all of them
 test: tools
 	$(CARGO) test --workspace --locked
-	$(MAKE) loom shuttle fuzz
+	$(MAKE) vm loom shuttle fuzz
+
+## make vm        the attacks on isolation with cgroup v2, in a virtual machine (as root; half a minute)
+vm:
+	packaging/vm.sh
 
 ## make loom      the lock-free files under all schedules of small cases
 loom:

@@ -13,7 +13,7 @@ use std::{
 use tepui_isolation::{
     Container, Containerizer, Ended, IsolationConfig, LaunchSpec, LimitationKind, Outcome, Signal,
     launch::Program,
-    process::{ProcessIdentity, chain, family::await_end},
+    process::{ProcessIdentity, chain, family},
 };
 
 /// A machine's worth of isolation, and a sandbox in it.
@@ -107,6 +107,15 @@ impl Room {
         assert_eq!(outcome, success, "{line}: {}", self.output());
         self.output()
     }
+}
+
+/// Waits until it is so: longer than `await_end`, as machines that run tests can be slow.
+fn await_end(is_so: impl Fn() -> bool) -> Result<(), &'static str> {
+    let told = || family::await_end(&is_so);
+    (0..10)
+        .map(|_| told())
+        .find(Result::is_ok)
+        .unwrap_or_else(told)
 }
 
 impl Drop for Room {
@@ -458,7 +467,8 @@ fn a_launcher_that_is_killed_takes_all_along() {
         let span = unlike(room.dir.path());
         let launched = running(
             &room,
-            &format!("setsid sleep {span} & touch up; exec sleep {span}"),
+            // It says that it is up when it has left the group.
+            &format!("setsid sh -c 'touch up; exec sleep {span}' & exec sleep {span}"),
         );
         assert_eq!(processes_with(&span).len(), 2);
         launched.identity().signal_group(Signal::Kill).unwrap();

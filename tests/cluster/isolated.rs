@@ -33,11 +33,20 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// None where tasks cannot be isolated.
     pub(crate) fn start() -> Option<Self> {
-        Self::start_with(&["--resources", "cpus:4;mem:1024;disk:1000"])
+        Self::start_in(|| {})
+    }
+
+    /// The same after `enter` where tasks can be isolated, which may have this thread leave the machine.
+    pub(crate) fn start_in(enter: impl FnOnce()) -> Option<Self> {
+        Self::start_all(&["--resources", "cpus:4;mem:1024;disk:1000"], enter)
     }
 
     /// The same with these flags of the agent.
     pub(crate) fn start_with(flags: &[&str]) -> Option<Self> {
+        Self::start_all(flags, || {})
+    }
+
+    fn start_all(flags: &[&str], enter: impl FnOnce()) -> Option<Self> {
         let (_, off) = Containerizer::new(IsolationConfig::default(), Program::this())
             .expect("the defaults are never refused");
         // Private networks have tests of their own.
@@ -45,11 +54,12 @@ impl Cluster {
             eprintln!("SKIPPED: isolator {}: {}", off.name, off.reason);
             return None;
         }
+        enter();
         let dir = tempfile::tempdir().expect("a directory");
         let master_dir = dir.path().join("master");
         let path = master_dir.to_str().expect("a plain path");
         let config = dir.path().join("config.toml");
-        let text = "[agent.isolation]\ndisk_interval_ms = 50\n[agent.options]\n\
+        let text = "[agent.isolation]\ndisk_interval_ms = 50\n[agent.fetch]\nextracted_mib_max = 8\n[agent.options]\n\
                     registration_backoff = 0.05\n";
         fs::write(&config, text).expect("a writable directory");
         let master = Node::start(tepui(&["master", "--port", "0", "--work-dir", path]));

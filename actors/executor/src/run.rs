@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tepui_isolation::{Containerizer, container::ConfigError, launch::Program};
+use tepui_isolation::{Containerizer, launch::Program};
 use tepui_runtime::{ExitReason, Node, NodeAddr, SpawnError, node::StartError};
 
 use crate::{Containers, ExecutorActor, ExecutorConfig, SystemProcesses, actor::NAME};
@@ -19,9 +19,6 @@ pub enum RunError {
         #[source]
         source: StartError,
     },
-    /// Its tasks cannot be isolated as its agent wishes.
-    #[error("cannot isolate tasks")]
-    Isolation(#[from] ConfigError),
     /// Its actor did not start.
     #[error("cannot start the executor's actor")]
     Spawn(#[from] SpawnError),
@@ -49,7 +46,7 @@ pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
         .await
         .map_err(|source| RunError::Listen { addr, source })?;
     let rng = node.rng();
-    let processes = processes(&config)?;
+    let processes = processes(&config);
     let pid = node.spawn_with(NAME, move || {
         ExecutorActor::new(config, rng, Box::new(processes))
     })?;
@@ -61,17 +58,21 @@ pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
     }
 }
 
-fn processes(config: &ExecutorConfig) -> Result<SystemProcesses, ConfigError> {
+fn processes(config: &ExecutorConfig) -> SystemProcesses {
     let processes = SystemProcesses::owning_descendants();
     let Some(isolation) = config.isolation.clone() else {
-        return Ok(processes);
+        return processes;
     };
-    let (containerizer, _) = Containerizer::new(isolation, Program::this())?;
-    Ok(processes.contained(Containers {
+    let containerizer = match Containerizer::new(isolation, Program::this()) {
+        Ok((containerizer, _)) => containerizer,
+        // Of an executor that just ended, nobody would hear why.
+        Err(error) => return processes.refusing(format!("cannot isolate the task: {error}")),
+    };
+    processes.contained(Containers {
         containerizer: Arc::new(containerizer),
         name: config.place.run.clone(),
         user: config.task_user.clone(),
         gpus: config.gpus.clone(),
         image: config.image.clone(),
-    }))
+    })
 }

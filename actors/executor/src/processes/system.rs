@@ -41,6 +41,8 @@ pub struct SystemProcesses {
     live: Arc<AtomicUsize>,
     owns_descendants: bool,
     containers: Option<Containers>,
+    /// Why no task can be started.
+    refusal: Option<String>,
     launcher: Option<Program>,
 }
 
@@ -85,6 +87,12 @@ impl SystemProcesses {
     pub fn launched_by(self, launcher: Program) -> Self {
         let launcher = Some(launcher);
         Self { launcher, ..self }
+    }
+
+    /// The same, but no task can be started, for this reason.
+    pub fn refusing(self, problem: String) -> Self {
+        let refusal = Some(problem);
+        Self { refusal, ..self }
     }
 
     /// The same in containers.
@@ -171,6 +179,9 @@ fn private_network(start: &StartProcess, containers: &Containers) -> Option<Priv
 
 impl Processes for SystemProcesses {
     fn start(&mut self, start: &StartProcess) -> LocalBoxFuture<'static, Result<Started, String>> {
+        if let Some(problem) = self.refusal.clone() {
+            return Box::pin(async { Err(problem) });
+        }
         let image = self
             .containers
             .as_ref()
