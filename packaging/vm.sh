@@ -33,7 +33,7 @@ launcher=$(executable tepui-launch)
 
 root="$place/root"
 rm -rf "$root"
-mkdir -p "$root"/{dev,etc,mnt,proc,root,run,sys,tmp,usr,var/tmp,work}
+mkdir -p "$root"/{dev,etc,mnt,proc,root,run,sys,tmp,usr,var/tmp,attacks}
 for name in bin sbin lib lib64; do
     mkdir "$root/usr/$name"
     ln -s "usr/$name" "$root/$name"
@@ -50,8 +50,8 @@ for name in bash busybox cat chmod chroot chrt cp date dmesg env grep head hostn
 done
 put "$tests"
 cp -L --parents "$launcher" /etc/passwd /etc/group "$root"
-mv "$root$tests" "$root/work/tests"
-strip "$root/work/tests" "$root$launcher"
+mv "$root$tests" "$root/attacks/tests"
+strip "$root/attacks/tests" "$root$launcher"
 
 # An initramfs cannot be left by pivot_root: all of it moves to another file system first.
 cat >"$root/init" <<'INIT'
@@ -71,7 +71,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts pts /dev/pts
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 chmod 1777 /tmp /var/tmp
-cd /work
+cd /attacks
 ./tests --nocapture --test-threads 1 2>&1
 echo "ended with $?"
 busybox poweroff -f
