@@ -162,7 +162,7 @@ fn errors_name_line_value_and_what_to_write() {
         (
             "retries = 2",
             "banana = 2",
-            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace, health, check, max_time, restarts, limits, uris, image"#,
+            r#"10: unknown key "banana" in [[group]] "map"; known: name, command, count, cpus, mem, disk, gpus, resources, retries, after, env, kill_grace, health, check, max_time, restarts, limits, uris, image, network, publish, egress_mbit"#,
         ),
         (
             "name = \"word-count\"",
