@@ -5,16 +5,16 @@
 //! `cargo bench --bench cluster`
 
 mod figures;
+mod nodes;
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use figures::{quantile, record, wall};
+use nodes::{BINARY, path, start};
 use tepui_framework::{
     Calls, End, Scheduler,
     protocol::{
@@ -25,48 +25,10 @@ use tepui_framework::{
 use tepui_runtime::{AnyPid, Node};
 use tokio::time::Instant;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tepui");
 const TASKS: usize = 1000;
 const LAUNCHES: usize = 100;
 const OFFERS: usize = 3000;
 const ASKS: usize = 1000;
-
-/// A node in a process of its own, ended with this value.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
-        // SIGINT: an agent ends its tasks, too. A process that has ended needs no signal.
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts `tepui <arguments>`, and waits for the address that it prints.
-fn start(arguments: &[&str]) -> (Process, String) {
-    let mut child = Command::new(BINARY)
-        .args(arguments)
-        .args(["--port", "0"])
-        .env("TEPUI_LOG", "error")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("stdout is a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let addr = line
-        .trim()
-        .rsplit(' ')
-        .next()
-        .expect("an address")
-        .to_owned();
-    (Process(child), addr)
-}
-
-fn path(dir: &Path, name: &str) -> String {
-    dir.join(name).display().to_string()
-}
 
 /// Launches one `true` at a time, and times each from ACCEPT to TASK_RUNNING.
 struct Launcher {

@@ -19,6 +19,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     need docker-registry docker-registry
     need nft nftables
     [ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64 qemu-system-x86
+    need runc runc
+    need crun crun
 fi
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -10,15 +10,16 @@
 
 mod config;
 
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 
 use tepui_protocol::{GpuShare, NetworkMode, Resources, Scalar, lifecycle::Limits};
 
 use crate::{
     cgroup::{self, Backend, Usage},
     image::Image,
+    isolators::oci::{self, Oci},
     isolators::{self, Core, Isolator, IsolatorError, Machine},
-    launch::{self, Plan, Program, User},
+    launch::{Launchers, Plan, Program, User},
     network::PrivateNetwork,
     process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
     sampler::Sampler,
@@ -103,8 +104,10 @@ impl Container {
 #[derive(Debug)]
 pub struct Containerizer {
     config: IsolationConfig,
-    launcher: Program,
+    launchers: Launchers,
     isolators: Vec<(&'static str, Box<dyn Isolator>)>,
+    /// The last to prepare, as it hands on what the others have said, and to clean up.
+    oci: Option<Oci>,
     cgroups: Option<Arc<dyn Backend>>,
 }
 
@@ -141,10 +144,23 @@ impl Containerizer {
         }
         let chosen = chosen.into_iter();
         isolators.extend(chosen.map(|(entry, isolator)| (entry.name, isolator)));
+        let oci = config.oci_runtime.as_ref().map(|runtime| {
+            let names = isolators.iter().map(|(name, _)| *name).collect();
+            Oci::new(runtime, &config, &names).map_err(|reason| ConfigError::Runtime {
+                path: runtime.clone(),
+                reason,
+            })
+        });
+        let oci = oci.transpose()?;
+        if oci.is_some() {
+            // Runtimes set rules for devices themselves, and cannot below a group that has some.
+            isolators.retain(|(name, _)| *name != isolators::DEVICES);
+        }
         let containerizer = Self {
             config,
-            launcher,
+            launchers: Launchers::new(launcher),
             isolators,
+            oci,
             cgroups,
         };
         Ok((containerizer, off))
@@ -167,6 +183,15 @@ impl Containerizer {
     pub fn announce(&self) {
         if self.cgroups.is_some() {
             cgroup::entering::announce();
+        }
+    }
+
+    /// A launch will follow, by this process: its launcher starts now, unless one waits already. Blocks
+    /// for a millisecond; without it, the launch does.
+    pub fn get_ready(&self) {
+        if !self.isolators.is_empty() {
+            // The launch tries again, and tells what is wrong.
+            let _ = self.launchers.get_ready();
         }
     }
 
@@ -197,7 +222,7 @@ impl Containerizer {
         self.announce();
         let launched = spec.open_outputs().and_then(|outputs| {
             let plan = self.plan(container, spec)?;
-            launch::start(&self.launcher, &plan, outputs)
+            self.launchers.start(&plan, outputs)
         });
         if launched.is_err() {
             // The first problem is the one to tell; what is left is an orphan, and found later.
@@ -218,7 +243,7 @@ impl Containerizer {
         spec: &LaunchSpec,
     ) -> Result<Launched, LaunchError> {
         let plan = beside(plan, process, spec)?;
-        launch::start(&self.launcher, &plan, spec.open_outputs()?)
+        self.launchers.start(&plan, spec.open_outputs()?)
     }
 
     /// The same with streams that the caller holds. Of the environment of `spec`, all is added to that
@@ -235,7 +260,7 @@ impl Containerizer {
     ) -> Result<Session, LaunchError> {
         let mut plan = beside(plan, process, spec)?;
         plan.environment.extend(spec.environment.clone());
-        session::start(&self.launcher, &plan, wish)
+        session::start(self.launchers.program(), &plan, wish)
     }
 
     /// What is to be said where containers cannot have images.
@@ -270,8 +295,9 @@ impl Containerizer {
 
     fn plan(&self, container: &Container, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
         let mut plan = Plan::of(spec);
-        for (name, isolator) in &self.isolators {
-            let prepared = isolator.prepare(container, &mut plan);
+        let isolators = self.isolators.iter().map(|(name, i)| (*name, &**i));
+        for (name, isolator) in isolators.chain(self.oci.iter().map(|oci| ("oci", oci as _))) {
+            let prepared = Isolator::prepare(isolator, container, &mut plan);
             prepared.map_err(|source| LaunchError::Isolator {
                 name,
                 source: Box::new(source),
@@ -309,7 +335,9 @@ impl Containerizer {
     /// # Errors
     /// A text for people when something is left.
     pub fn destroy(&self, name: &str) -> Result<(), String> {
-        let failed = self.isolators.iter().rev().filter_map(|(_, isolator)| {
+        let isolators = self.isolators.iter().rev().map(|(_, i)| &**i);
+        let isolators = isolators.chain(self.oci.iter().map(|oci| oci as &dyn Isolator));
+        let failed = isolators.filter_map(|isolator| {
             let error = isolator.cleanup(name).err()?;
             Some(isolators::text(&error))
         });
@@ -337,19 +365,35 @@ impl Containerizer {
     /// Containers that something is left of and that are not among `known`.
     pub fn orphans(&self, known: &BTreeSet<String>) -> BTreeSet<String> {
         let left = self.isolators.iter().flat_map(|(_, i)| i.left());
+        let left = left.chain(self.oci.iter().flat_map(Isolator::left));
         left.filter(|name| !known.contains(name)).collect()
     }
 }
 
 /// A plan for what comes to the container of a plan, whose launcher is `process`.
 fn beside(plan: &Plan, process: ProcessIdentity, spec: &LaunchSpec) -> Result<Plan, LaunchError> {
-    let inside = process.children().into_iter().next();
+    let inside = match &plan.runtime {
+        None => process.children().into_iter().next(),
+        Some(runtime) => fs::read_to_string(runtime.pid_file())
+            .ok()
+            .filter(|_| process.is_alive())
+            .and_then(|text| text.trim().parse().ok()),
+    };
     let gone = || io::Error::other(format!("{process} has ended"));
     Ok(Plan {
         program: spec.program.clone(),
         name: spec.name.clone(),
         arguments: spec.arguments.clone(),
         enter: Some(inside.ok_or_else(|| LaunchError::Launcher { source: gone() })?),
+        cgroups: match &plan.runtime {
+            None => plan.cgroups.clone(),
+            Some(_) => plan
+                .cgroups
+                .iter()
+                .map(|file| oci::entrance(file))
+                .collect(),
+        },
+        runtime: None,
         root: None,
         hostname: None,
         memory: None,

@@ -18,6 +18,7 @@ mod memory;
 mod namespaces;
 mod network;
 mod no_new_privileges;
+pub(crate) mod oci;
 mod pids;
 mod rlimits;
 mod seccomp;
@@ -148,6 +149,9 @@ pub(crate) const FILESYSTEM: &str = "filesystem/linux";
 /// The one that gives a container a network of its own.
 pub(crate) const NETWORK: &str = "network/private";
 
+/// The one that says which devices may be used.
+pub(crate) const DEVICES: &str = "cgroups/devices";
+
 /// All isolators, in the order in which they prepare a launch.
 pub(crate) fn all() -> &'static [Entry] {
     use Controller::*;
@@ -169,7 +173,7 @@ pub(crate) fn all() -> &'static [Entry] {
         entry("cgroups/mem", memory::build, &[Memory], true),
         entry("cgroups/pids", pids::build, &[Pids], true),
         entry("cgroups/cpuset", cpuset::build, &[Cpuset], false),
-        entry("cgroups/devices", devices::build, &[Devices], true),
+        entry(DEVICES, devices::build, &[Devices], true),
         entry("cgroups/blkio", io::build, &[Io], true),
         entry("namespaces/pid", namespaces::pid, &[], true),
         entry("namespaces/ipc", namespaces::ipc, &[], true),

@@ -22,32 +22,39 @@
 //! |---|---|
 //! | what to do | `launch/plan.rs` |
 //! | what is told of it | `launch/report.rs` |
-//! | the side of the agent and the executor | `launch/client.rs` |
+//! | the side of the agent and the executor | `launch/client.rs`, `launch/ahead.rs`, `launch/outputs.rs` |
 //! | the launcher itself | `launch/supervisor.rs`, `launch/init.rs`, `launch/process.rs` |
 //! | single steps | `launch/{root, user, seccomp, memory, disk}.rs` |
+//! | an OCI runtime in their place | `launch/runtime.rs` |
 //! | system calls that nobody wraps | `launch/raw.rs` |
 
+mod ahead;
 mod client;
 mod disk;
 mod init;
 mod memory;
+mod outputs;
 mod plan;
 mod process;
 mod raw;
 mod report;
 mod root;
+mod runtime;
 mod seccomp;
 mod supervisor;
 mod user;
 
+pub(crate) use ahead::Launchers;
 pub(crate) use client::follow;
 pub use client::{Program, start};
 pub(crate) use disk::used as disk_used;
 pub use plan::{
-    Bind, DiskWatch, MemoryWatch, Namespace, Overlay, Plan, Rlimit, Root, Syscalls, Tmpfs, User,
+    Bind, DiskWatch, MemoryWatch, Namespace, Overlay, Plan, Rlimit, Root, Runtime, Syscalls, Tmpfs,
+    User,
 };
 pub(crate) use process::resource;
 pub use report::{Failure, Limitation, LimitationKind, Outcome, Stage};
-pub(crate) use root::shows_machine;
+pub(crate) use root::{places, shows_machine};
+pub(crate) use seccomp::as_oci as syscalls_as_oci;
 pub use supervisor::main;
 pub(crate) use user::capability;

@@ -32,6 +32,7 @@ pub mod image;
 pub mod isolators;
 pub mod launch;
 pub mod network;
+mod oci;
 pub mod process;
 pub mod sampler;
 pub mod sandbox;

@@ -1,5 +1,7 @@
 //! How tasks are kept from each other and from the machine: the flags of nodes that run tasks.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use tepui_isolation::{
     Containerizer, IsolationConfig, Subnet,
@@ -28,6 +30,9 @@ pub(crate) struct Isolation {
     /// A file or directory of this machine that tasks see, read-only unless :rw; may be repeated
     #[arg(long = "volume", value_name = "HOST[:TASK][:rw]", value_parser = parse_volume)]
     volumes: Vec<Bind>,
+    /// A program such as runc or crun that makes the containers, in place of tepui itself
+    #[arg(long, env = "TEPUI_OCI_RUNTIME", value_name = "PATH")]
+    oci_runtime: Option<PathBuf>,
     /// Let frameworks run tasks as root, with none of its powers
     #[arg(long, env = "TEPUI_ROOT_TASKS")]
     root_tasks: bool,
@@ -51,6 +56,7 @@ impl Isolation {
             root_tasks: self.root_tasks || file.root_tasks,
             network: self.network.unwrap_or(file.network),
             network_subnet: self.network_subnet.unwrap_or(file.network_subnet),
+            oci_runtime: self.oci_runtime.clone().or(file.oci_runtime),
             volumes: match self.volumes.is_empty() {
                 true => file.volumes,
                 false => self.volumes.clone(),

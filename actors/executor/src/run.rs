@@ -36,6 +36,8 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`].
 pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
+    // Before the node, so that the launcher is there by the time the first task is.
+    let processes = processes(&config);
     let addr = config.listen.clone();
     let mut node = Node::builder(addr.clone()).workers(1);
     if let Some(secret) = config.secret.clone() {
@@ -46,7 +48,6 @@ pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
         .await
         .map_err(|source| RunError::Listen { addr, source })?;
     let rng = node.rng();
-    let processes = processes(&config);
     let pid = node.spawn_with(NAME, move || {
         ExecutorActor::new(config, rng, Box::new(processes))
     })?;

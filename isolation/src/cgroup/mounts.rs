@@ -52,6 +52,17 @@ impl Mounts {
         mounts
     }
 
+    /// All mounts of control groups, also of hierarchies without a controller.
+    pub(crate) fn all(mountinfo: &str) -> Vec<PathBuf> {
+        let lines = mountinfo.lines();
+        let points = lines.filter_map(|line| {
+            let (mount, kind) = line.split_once(" - ")?;
+            let point = mount.split(' ').nth(4)?;
+            kind.starts_with("cgroup").then(|| PathBuf::from(point))
+        });
+        points.collect()
+    }
+
     /// The group of version 2 that this process is in, below the mount.
     pub(super) fn own_group(&self) -> PathBuf {
         let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

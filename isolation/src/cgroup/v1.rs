@@ -52,10 +52,13 @@ impl Legacy {
         bases.contains_key(&Freezer).then_some(Self { bases })
     }
 
-    /// The directories of a group that exist; several controllers may share one.
-    fn directories(&self, group: &str) -> BTreeSet<PathBuf> {
-        let all = self.bases.values().map(|base| base.join(group));
-        all.filter(|directory| directory.is_dir()).collect()
+    /// The directories of a group and of groups below it that exist, the innermost first; several
+    /// controllers may share one.
+    fn directories(&self, group: &str) -> Vec<PathBuf> {
+        let all: BTreeSet<PathBuf> = self.bases.values().map(|base| base.join(group)).collect();
+        let mut found = Vec::new();
+        all.iter().for_each(|directory| tree(directory, &mut found));
+        found
     }
 
     fn freeze(&self, group: &str, state: &str) {
@@ -283,6 +286,16 @@ impl Backend for Legacy {
             .values()
             .flat_map(|base| children(base))
             .collect()
+    }
+}
+
+/// The groups from the innermost below a directory up to itself, if it is there.
+fn tree(directory: &Path, found: &mut Vec<PathBuf>) {
+    if directory.is_dir() {
+        for child in children(directory) {
+            tree(&directory.join(child), found);
+        }
+        found.push(directory.to_owned());
     }
 }
 

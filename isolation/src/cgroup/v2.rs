@@ -265,6 +265,10 @@ impl Backend for Unified {
         file("write", &control, fs::write(&control, "1"))?;
         let mut failed = None;
         let removed = await_end(|| {
+            for child in children(&directory) {
+                // The group itself cannot be removed before.
+                let _ = fs::remove_dir(directory.join(child));
+            }
             failed = fs::remove_dir(&directory).err();
             failed.is_none() || !directory.exists()
         });

@@ -57,6 +57,8 @@ pub struct IsolationConfig {
     pub gpus: Vec<gpu::Device>,
     /// Where specifications of devices (CDI) lie; those of later directories come first.
     pub cdi_dirs: Vec<PathBuf>,
+    /// A program such as runc or crun that makes the containers, in place of the launcher's own steps.
+    pub oci_runtime: Option<PathBuf>,
 }
 
 impl Default for IsolationConfig {
@@ -80,6 +82,7 @@ impl Default for IsolationConfig {
             egress_mbit: None,
             gpus: Vec::new(),
             cdi_dirs: gpu::CDI_DIRECTORIES.map(PathBuf::from).to_vec(),
+            oci_runtime: None,
         }
     }
 }
@@ -103,6 +106,14 @@ pub enum ConfigError {
         name: String,
         /// All names.
         known: String,
+    },
+    /// The OCI runtime cannot be used.
+    #[error("OCI runtime {}: {reason}", path.display())]
+    Runtime {
+        /// Its program.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
     /// An isolator that was asked for does not work.
     #[error("isolator {name}: {reason}; leave it out, or use auto")]

@@ -33,6 +33,7 @@ impl Isolator for Memory {
         self.update(container)?;
         plan.memory = limit(container).map(|limit| MemoryWatch {
             directory: self.cgroups.directory(&container.name, Controller::Memory),
+            also: None,
             unified: self.cgroups.is_unified(),
             limit,
         });

@@ -1,21 +1,22 @@
 //! The side of the agent and the executor: spawns a launcher, hands it the plan, hears of the start.
 //!
 //! The launcher is spawned and never forked: `std::process::Command` uses `posix_spawn`, as nothing
-//! here asks it to run code in the child. Plan and reports share one socket, the launcher's
-//! standard input, so that no descriptor has to be inherited by number.
+//! here asks it to run code in the child. Plan, output files and reports go over one socket, the
+//! launcher's standard input, so that no descriptor has to be inherited by number.
 
 use std::{
     fs::File,
     io,
     os::{
-        fd::OwnedFd,
+        fd::{AsFd as _, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use super::{
+    outputs::send_outputs,
     plan::Plan,
     report::{Failure, Limitation, Report, Stage, read_frame, write_frame},
 };
@@ -46,42 +47,98 @@ impl Program {
 /// # Errors
 /// [`LaunchError::Launcher`] when the launcher cannot be spawned or ends without a word, and
 /// [`LaunchError::Step`] when a step of the plan fails; nothing is left running then.
-pub fn start(
-    launcher: &Program,
-    plan: &Plan,
-    [stdout, stderr]: [File; 2],
-) -> Result<Launched, LaunchError> {
-    let failed = |source| LaunchError::Launcher { source };
-    let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut command = Command::new(&launcher.path);
-    command
-        .args(&launcher.arguments)
-        .env_clear()
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(stdout)
-        .stderr(stderr);
-    let mut child = command.spawn().map_err(failed)?;
-    // It holds the launcher's end of the socket, whose closing tells of its end.
-    drop(command);
-    let told = write_frame(&mut ours, plan).and_then(|()| read_frame(&mut ours));
-    let problem = match told {
-        Ok(Some(Report::Started)) => match ProcessIdentity::of(child.id()) {
-            Some(identity) => {
-                return Ok(Launched::watched(child, identity, ours, plan.clone()));
-            }
-            None => failed(io::Error::other("its entry in /proc cannot be read")),
-        },
-        Ok(Some(Report::Failed(failure))) => step(&plan.program, failure),
-        Ok(other) => failed(io::Error::other(format!(
-            "it ended without a report: {other:?}"
-        ))),
-        Err(error) => failed(error),
-    };
-    let _ = child.kill();
-    let _ = child.wait();
-    Err(problem)
+pub fn start(launcher: &Program, plan: &Plan, outputs: [File; 2]) -> Result<Launched, LaunchError> {
+    let waiting = Waiting::spawn(launcher);
+    let told = waiting.and_then(|waiting| waiting.tell(plan, &outputs));
+    drop(outputs);
+    told.map_err(|source| LaunchError::Launcher { source })?
+        .launched(plan)
+}
+
+/// A launcher, which is ended with this value.
+#[derive(Debug)]
+struct Running(Option<Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A launcher that waits for a plan.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    running: Running,
+    identity: ProcessIdentity,
+    control: UnixStream,
+}
+
+/// A launcher that has its plan.
+pub(super) struct Told(Waiting);
+
+impl Waiting {
+    /// Spawns one, in a process group of its own.
+    pub(super) fn spawn(launcher: &Program) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&launcher.path);
+        command
+            .args(&launcher.arguments)
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn()?;
+        let pid = child.id();
+        let running = Running(Some(child));
+        // The command held the launcher's end of the socket, whose closing tells of its end.
+        drop(command);
+        let identity = ProcessIdentity::of(pid);
+        Ok(Self {
+            identity: identity
+                .ok_or_else(|| io::Error::other("its entry in /proc cannot be read"))?,
+            running,
+            control: ours,
+        })
+    }
+
+    /// Hands it what it is to do. On an error, it has not begun.
+    pub(super) fn tell(mut self, plan: &Plan, outputs: &[File; 2]) -> io::Result<Told> {
+        let outputs = [outputs[0].as_fd(), outputs[1].as_fd()];
+        send_outputs(&self.control, outputs)?;
+        write_frame(&mut self.control, plan)?;
+        Ok(Told(self))
+    }
+}
+
+impl Told {
+    /// Waits until the program runs.
+    pub(super) fn launched(self, plan: &Plan) -> Result<Launched, LaunchError> {
+        let failed = |source| LaunchError::Launcher { source };
+        let Waiting {
+            mut running,
+            identity,
+            mut control,
+        } = self.0;
+        let problem = match read_frame(&mut control) {
+            Ok(Some(Report::Started)) => match running.0.take() {
+                Some(child) => {
+                    return Ok(Launched::watched(child, identity, control, plan.clone()));
+                }
+                None => failed(io::ErrorKind::NotFound.into()),
+            },
+            Ok(Some(Report::Failed(failure))) => step(&plan.program, failure),
+            Ok(other) => failed(io::Error::other(format!(
+                "it ended without a report: {other:?}"
+            ))),
+            Err(error) => failed(error),
+        };
+        Err(problem)
+    }
 }
 
 /// A program that cannot be executed is told as if there had been no launcher.

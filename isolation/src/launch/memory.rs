@@ -29,6 +29,7 @@ const MIB: u64 = 1 << 20;
 pub(super) struct Watcher {
     events: Events,
     directory: PathBuf,
+    also: Option<PathBuf>,
     /// What holds the counter of kills.
     counter: &'static str,
     /// What hold the highest use, the first that there is.
@@ -49,11 +50,12 @@ impl Watcher {
     /// Starts to watch.
     pub(super) fn of(watch: &MemoryWatch) -> Result<Self, Failure> {
         let directory = watch.directory.clone();
-        let limit = watch.limit;
+        let (limit, also) = (watch.limit, watch.also.clone());
         if watch.unified {
             return Ok(Self {
                 events: Events::Unified(changes(&directory.join("memory.events"))?),
                 directory,
+                also,
                 counter: "memory.events",
                 peaks: ["memory.peak", "memory.current"],
                 limit,
@@ -63,6 +65,7 @@ impl Watcher {
         Ok(Self {
             events: registered(&directory, counter)?,
             directory,
+            also,
             counter,
             peaks: ["memory.max_usage_in_bytes", "memory.usage_in_bytes"],
             limit,
@@ -79,8 +82,12 @@ impl Watcher {
 
     /// Tells of the limit if a process was killed over it.
     pub(super) fn exceeded(&self) -> Option<Limitation> {
-        let counter = fs::read_to_string(self.directory.join(self.counter)).ok()?;
-        (kills(&counter) > 0).then(|| Limitation {
+        let kills = |directory: &PathBuf| {
+            let counter = fs::read_to_string(directory.join(self.counter));
+            kills(&counter.unwrap_or_default())
+        };
+        let killed = kills(&self.directory) + self.also.as_ref().map_or(0, kills);
+        (killed > 0).then(|| Limitation {
             kind: LimitationKind::Memory,
             message: self.message(),
         })

@@ -57,6 +57,9 @@ pub struct Plan {
     pub memory: Option<MemoryWatch>,
     /// The disk limit that the launcher watches.
     pub disk: Option<DiskWatch>,
+    /// Another program that does the steps, where the agent has one.
+    #[serde(default)]
+    pub runtime: Option<Runtime>,
 }
 
 impl Plan {
@@ -134,6 +137,24 @@ pub struct Overlay {
     pub work: PathBuf,
 }
 
+/// An OCI runtime in place of the steps of the launcher, which watches it as it does a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// Its program.
+    pub program: PathBuf,
+    /// The directory with `config.json` and `rootfs`, and where it keeps its own records.
+    pub bundle: PathBuf,
+    /// What it calls the container.
+    pub id: String,
+}
+
+impl Runtime {
+    /// Where it writes the number of the container's first process.
+    pub fn pid_file(&self) -> PathBuf {
+        self.bundle.join("pid")
+    }
+}
+
 /// A directory or file of the machine, seen elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
@@ -188,6 +209,9 @@ pub enum Syscalls {
 pub struct MemoryWatch {
     /// The cgroup's directory.
     pub directory: PathBuf,
+    /// A group below it whose kills count as well, where there is one.
+    #[serde(default)]
+    pub also: Option<PathBuf>,
     /// Whether it is of cgroup v2.
     pub unified: bool,
     /// The limit, in bytes, for people.

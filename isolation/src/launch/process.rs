@@ -22,7 +22,7 @@ use super::{
     plan::{Namespace, Plan, Rlimit},
     raw,
     report::{Failure, Stage},
-    root, seccomp,
+    root, runtime, seccomp,
     supervisor::Pipes,
     user,
 };
@@ -39,7 +39,10 @@ pub(super) fn run(plan: &Plan, pipes: Pipes) -> ! {
             true => own_session(),
             false => Ok(()),
         })
-        .and_then(|()| enter(plan));
+        .and_then(|()| match &plan.runtime {
+            Some(runtime) => runtime::become_runtime(plan, runtime).map(|never| match never {}),
+            None => enter(plan),
+        });
     match entered.and_then(|()| finish(plan)) {
         Ok(never) => match never {},
         Err(failure) => give_up(&pipes, &failure),

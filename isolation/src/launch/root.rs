@@ -59,6 +59,22 @@ const REMOUNT_READ_ONLY: MsFlags = MsFlags::MS_REMOUNT
     .union(MsFlags::MS_NODEV);
 const SHM_SIZE: &str = "mode=1777,size=64m";
 
+/// What OCI runtimes are told of the file system: names at the top that are the container's own, paths
+/// that are masked and paths that are read-only.
+pub(crate) struct Places {
+    pub(crate) own: Vec<&'static str>,
+    pub(crate) masked: &'static [&'static str],
+    pub(crate) read_only: &'static [&'static str],
+}
+
+pub(crate) fn places() -> Places {
+    Places {
+        own: OWN.iter().chain(EMPTY).copied().collect(),
+        masked: MASKED,
+        read_only: READ_ONLY,
+    }
+}
+
 /// Whether a container sees the machine's own files below `path`.
 pub(crate) fn shows_machine(path: &Path) -> bool {
     let top = path.components().nth(1);
@@ -71,8 +87,7 @@ pub(crate) fn shows_machine(path: &Path) -> bool {
 pub(super) fn enter(root: &Root) -> Result<(), Failure> {
     let at = &root.mount_point;
     let none: Option<&str> = None;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    step("/", mount(none, "/", none, private, none))?;
+    private()?;
     match &root.image {
         Some(overlay) => image(at, overlay)?,
         None => {
@@ -122,8 +137,15 @@ pub(super) fn enter(root: &Root) -> Result<(), Failure> {
     pivot(at)
 }
 
+/// What is mounted from here on is seen by nobody outside.
+pub(super) fn private() -> Result<(), Failure> {
+    let none: Option<&str> = None;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    step("/", mount(none, "/", none, private, none))
+}
+
 /// The layers of an image, with one on top that is written to.
-fn image(at: &Path, overlay: &Overlay) -> Result<(), Failure> {
+pub(super) fn layers(at: &Path, overlay: &Overlay) -> Result<(), Failure> {
     let lower: Vec<String> = overlay
         .layers
         .iter()
@@ -139,7 +161,11 @@ fn image(at: &Path, overlay: &Overlay) -> Result<(), Failure> {
     step(&overlay.directory, chdir(&overlay.directory))?;
     let kind = Some("overlay");
     step(at, mount(kind, at, kind, LOCKED, Some(options.as_str())))?;
-    step("/", chdir("/"))?;
+    step("/", chdir("/"))
+}
+
+fn image(at: &Path, overlay: &Overlay) -> Result<(), Failure> {
+    layers(at, overlay)?;
     for own in ["/dev", "/proc", "/sys"] {
         // It may be a link to anywhere.
         directory(&below(at, Path::new(own))?)?;

@@ -12,6 +12,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter, sock_filter,
 };
+use serde_json::json;
 
 use super::{
     plan::Syscalls,
@@ -19,68 +20,71 @@ use super::{
 };
 
 /// Refused with EPERM, whatever the arguments.
-const REFUSED: &[i64] = &[
-    libc::SYS_acct,
-    libc::SYS_add_key,
-    libc::SYS_adjtimex,
-    libc::SYS_bpf,
-    libc::SYS_clock_adjtime,
-    libc::SYS_clock_settime,
-    libc::SYS_delete_module,
-    libc::SYS_fanotify_init,
-    libc::SYS_finit_module,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fsopen,
-    libc::SYS_fspick,
-    libc::SYS_init_module,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_io_uring_setup,
-    libc::SYS_kcmp,
-    libc::SYS_kexec_load,
-    libc::SYS_keyctl,
-    libc::SYS_lookup_dcookie,
-    libc::SYS_mount,
-    libc::SYS_mount_setattr,
-    libc::SYS_move_mount,
-    libc::SYS_move_pages,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_nfsservctl,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_open_tree,
-    libc::SYS_perf_event_open,
-    libc::SYS_pivot_root,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_quotactl,
-    libc::SYS_quotactl_fd,
-    libc::SYS_reboot,
-    libc::SYS_request_key,
-    libc::SYS_setdomainname,
-    libc::SYS_sethostname,
-    libc::SYS_setns,
-    libc::SYS_settimeofday,
-    libc::SYS_swapoff,
-    libc::SYS_swapon,
-    libc::SYS_syslog,
-    libc::SYS_umount2,
-    libc::SYS_unshare,
-    libc::SYS_userfaultfd,
-    libc::SYS_vhangup,
+const REFUSED: &[(&str, i64)] = &[
+    ("acct", libc::SYS_acct),
+    ("add_key", libc::SYS_add_key),
+    ("adjtimex", libc::SYS_adjtimex),
+    ("bpf", libc::SYS_bpf),
+    ("clock_adjtime", libc::SYS_clock_adjtime),
+    ("clock_settime", libc::SYS_clock_settime),
+    ("delete_module", libc::SYS_delete_module),
+    ("fanotify_init", libc::SYS_fanotify_init),
+    ("finit_module", libc::SYS_finit_module),
+    ("fsconfig", libc::SYS_fsconfig),
+    ("fsmount", libc::SYS_fsmount),
+    ("fsopen", libc::SYS_fsopen),
+    ("fspick", libc::SYS_fspick),
+    ("init_module", libc::SYS_init_module),
+    ("io_uring_enter", libc::SYS_io_uring_enter),
+    ("io_uring_register", libc::SYS_io_uring_register),
+    ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("kcmp", libc::SYS_kcmp),
+    ("kexec_load", libc::SYS_kexec_load),
+    ("keyctl", libc::SYS_keyctl),
+    ("lookup_dcookie", libc::SYS_lookup_dcookie),
+    ("mount", libc::SYS_mount),
+    ("mount_setattr", libc::SYS_mount_setattr),
+    ("move_mount", libc::SYS_move_mount),
+    ("move_pages", libc::SYS_move_pages),
+    ("name_to_handle_at", libc::SYS_name_to_handle_at),
+    ("nfsservctl", libc::SYS_nfsservctl),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at),
+    ("open_tree", libc::SYS_open_tree),
+    ("perf_event_open", libc::SYS_perf_event_open),
+    ("pivot_root", libc::SYS_pivot_root),
+    ("process_vm_readv", libc::SYS_process_vm_readv),
+    ("process_vm_writev", libc::SYS_process_vm_writev),
+    ("quotactl", libc::SYS_quotactl),
+    ("quotactl_fd", libc::SYS_quotactl_fd),
+    ("reboot", libc::SYS_reboot),
+    ("request_key", libc::SYS_request_key),
+    ("setdomainname", libc::SYS_setdomainname),
+    ("sethostname", libc::SYS_sethostname),
+    ("setns", libc::SYS_setns),
+    ("settimeofday", libc::SYS_settimeofday),
+    ("swapoff", libc::SYS_swapoff),
+    ("swapon", libc::SYS_swapon),
+    ("syslog", libc::SYS_syslog),
+    ("umount2", libc::SYS_umount2),
+    ("unshare", libc::SYS_unshare),
+    ("userfaultfd", libc::SYS_userfaultfd),
+    ("vhangup", libc::SYS_vhangup),
 ];
 
 #[cfg(target_arch = "x86_64")]
-const REFUSED_HERE: &[i64] = &[
-    libc::SYS_ioperm,
-    libc::SYS_iopl,
-    libc::SYS_kexec_file_load,
-    libc::SYS_modify_ldt,
-    libc::SYS_uselib,
-    libc::SYS_ustat,
+const REFUSED_HERE: &[(&str, i64)] = &[
+    ("ioperm", libc::SYS_ioperm),
+    ("iopl", libc::SYS_iopl),
+    ("kexec_file_load", libc::SYS_kexec_file_load),
+    ("modify_ldt", libc::SYS_modify_ldt),
+    ("uselib", libc::SYS_uselib),
+    ("ustat", libc::SYS_ustat),
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const REFUSED_HERE: &[i64] = &[libc::SYS_kexec_file_load];
+const REFUSED_HERE: &[(&str, i64)] = &[("kexec_file_load", libc::SYS_kexec_file_load)];
+
+/// TIOCSTI types into a terminal, TIOCLINUX reads one.
+const REFUSED_TERMINALS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// The flags of `clone` that make namespaces.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
@@ -121,15 +125,44 @@ fn other_convention() -> BpfProgram {
     ]
 }
 
+/// The profile as OCI runtimes read it; that they refuse the other calling convention is their own doing.
+pub(crate) fn as_oci() -> serde_json::Value {
+    let all = REFUSED.iter().chain(REFUSED_HERE);
+    let names: Vec<&str> = all.map(|(name, _)| *name).collect();
+    let refuse = |names: &[&str], answer: Errno, arguments: serde_json::Value| {
+        json!({ "names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": answer as i32,
+                "args": arguments })
+    };
+    let bits = (0..u64::BITS).map(|bit| 1u64 << bit);
+    let namespaces = bits.filter(|bit| NAMESPACES & bit != 0).map(|bit| {
+        let flag =
+            json!([{ "index": 0, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ" }]);
+        refuse(&["clone"], Errno::EPERM, flag)
+    });
+    let terminals = REFUSED_TERMINALS.iter().map(|request| {
+        let request = json!([{ "index": 1, "value": request, "op": "SCMP_CMP_EQ" }]);
+        refuse(&["ioctl"], Errno::EPERM, request)
+    });
+    let plain = [
+        refuse(&names, Errno::EPERM, json!([])),
+        refuse(&["clone3"], Errno::ENOSYS, json!([])),
+    ];
+    let calls: Vec<_> = plain
+        .into_iter()
+        .chain(namespaces)
+        .chain(terminals)
+        .collect();
+    json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": calls })
+}
+
 fn refused() -> Result<SeccompFilter, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
         .iter()
         .chain(REFUSED_HERE)
-        .map(|&call| (call, Vec::new()))
+        .map(|&(_, call)| (call, Vec::new()))
         .collect();
     rules.insert(libc::SYS_clone, one_bit_each(NAMESPACES)?);
-    // TIOCSTI types into a terminal, TIOCLINUX reads one.
-    let ioctl = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| {
+    let ioctl = REFUSED_TERMINALS.map(|request| {
         SeccompRule::new(vec![SeccompCondition::new(
             1,
             SeccompCmpArgLen::Dword,

@@ -26,17 +26,18 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
-    unistd::{ForkResult, Pid, dup2_stdin, pipe2},
+    unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2},
 };
 
 use super::{
     disk, init,
     memory::Watcher,
+    outputs::receive_outputs,
     plan::{Namespace, Plan},
     process, raw,
     report::{Failure, Limitation, Report, Stage, read_frame, write_frame},
 };
-use crate::process::Ended;
+use crate::{isolators::oci, process::Ended};
 
 /// The descriptors above the standard ones are nobody's business.
 const FIRST_OTHER: u32 = 3;
@@ -62,6 +63,12 @@ fn run() -> io::Result<()> {
     // Without it (old kernels), what the caller left open without close-on-exec stays open.
     let _ = raw::close_from(FIRST_OTHER);
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let Some([stdout, stderr]) = receive_outputs(&control)? else {
+        // It was started ahead, and nothing came to be launched.
+        return Ok(());
+    };
+    dup2_stdout(stdout)?;
+    dup2_stderr(stderr)?;
     let plan: Plan = read_frame(&mut control)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let input = plan.input.as_deref().unwrap_or(Path::new("/dev/null"));
     if let Err(error) = File::open(input).and_then(|input| Ok(dup2_stdin(input)?)) {
@@ -103,7 +110,7 @@ impl Supervisor {
             })
             .map_err(|errno| plain(Stage::Fork, errno))?;
         let memory = plan.memory.as_ref().map(Watcher::of).transpose()?;
-        let has_pids = plan.namespaces.contains(&Namespace::Pid);
+        let has_pids = plan.namespaces.contains(&Namespace::Pid) && plan.runtime.is_none();
         let has_init = has_pids && plan.enter.is_none();
         if let Some(inside) = plan.enter.filter(|_| has_pids) {
             // Whoever it forks is in it.
@@ -226,7 +233,9 @@ impl Supervisor {
     /// Ends all processes of the container.
     fn end_all(&self, plan: &Plan) {
         let _ = kill(self.child, Signal::SIGKILL);
-        for file in &plan.cgroups {
+        let runtimes = plan.cgroups.iter().map(|file| oci::entrance(file));
+        let runtimes = runtimes.filter(|_| plan.runtime.is_some());
+        for file in plan.cgroups.iter().cloned().chain(runtimes) {
             let members = std::fs::read_to_string(file).unwrap_or_default();
             for pid in members.lines().filter_map(|line| line.parse().ok()) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -1,0 +1,78 @@
+//! Launchers that are started before there is anything to launch, so that a launch does not wait for
+//! the system to load a large program.
+//!
+//! ```text
+//!  get_ready() --posix_spawn--> launcher, which waits for a plan --start(plan)--> it launches
+//! ```
+//! One waits at most. It ends when its socket closes, which is when whoever started it ends, in
+//! whatever way. One that was killed meanwhile is noticed when it is to be told its plan, and
+//! another takes its place.
+
+use std::{
+    fs::File,
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    client::{Program, Waiting},
+    plan::Plan,
+};
+use crate::process::{LaunchError, Launched};
+
+/// The program that launches, and perhaps a launcher that waits.
+#[derive(Debug)]
+pub(crate) struct Launchers {
+    program: Program,
+    waiting: Mutex<Option<Waiting>>,
+}
+
+impl Launchers {
+    pub(crate) fn new(program: Program) -> Self {
+        Self {
+            program,
+            waiting: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Starts a launcher unless one waits. Blocks until the system has loaded it, a millisecond.
+    pub(crate) fn get_ready(&self) -> io::Result<()> {
+        let mut waiting = self.waiting();
+        if waiting.is_none() {
+            *waiting = Some(Waiting::spawn(&self.program)?);
+        }
+        Ok(())
+    }
+
+    /// Starts what `plan` says, as [`super::start`], by the launcher that waits if there is one.
+    pub(crate) fn start(&self, plan: &Plan, outputs: [File; 2]) -> Result<Launched, LaunchError> {
+        let ready = self.waiting().take();
+        match ready.map(|ready| ready.tell(plan, &outputs)) {
+            Some(Ok(told)) => told.launched(plan),
+            Some(Err(_)) | None => super::start(&self.program, plan, outputs),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_waits_where_the_program_is_not_there() {
+        let launchers = Launchers::new(Program {
+            path: "/does/not/exist".into(),
+            arguments: Vec::new(),
+        });
+        assert!(launchers.get_ready().is_err());
+        assert!(launchers.waiting().is_none());
+    }
+}
