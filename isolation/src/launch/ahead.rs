@@ -51,15 +51,23 @@ impl Launchers {
     /// Starts what `plan` says, as [`super::start`], by the launcher that waits if there is one.
     pub(crate) fn start(&self, plan: &Plan, outputs: [File; 2]) -> Result<Launched, LaunchError> {
         let ready = self.waiting().take();
-        match ready.map(|ready| ready.tell(plan, &outputs)) {
-            Some(Ok(told)) => told.launched(plan),
-            Some(Err(_)) | None => super::start(&self.program, plan, outputs),
+        let told = ready.map(|ready| ready.tell(plan, &outputs));
+        match told.and_then(Result::ok).map(|told| told.launched(plan)) {
+            Some(launched) if !is_unread(&launched) => launched,
+            _ => super::start(&self.program, plan, outputs),
         }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the launcher had gone without having read its plan, so that nothing has begun. Its end of the
+/// socket may have been held open a little longer, by a child of this process that was just being spawned.
+fn is_unread(launched: &Result<Launched, LaunchError>) -> bool {
+    matches!(launched, Err(LaunchError::Launcher { source })
+        if source.kind() == io::ErrorKind::ConnectionReset)
 }
 
 #[cfg(test)]
