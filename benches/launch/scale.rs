@@ -10,7 +10,7 @@ use std::{
 };
 
 use tepui_framework::{
-    Calls, End, Scheduler,
+    Calls, End, Handle, Scheduler,
     protocol::{
         CommandInfo, Filters, FrameworkInfo, Offer, Resources, Role, TaskId, TaskInfo, TaskState,
         TaskStatus,
@@ -113,6 +113,7 @@ impl Scheduler for Sleepers {
 /// A master, an agent, and a framework with tasks.
 struct Cluster {
     agent: Option<Process>,
+    framework: Handle,
     _master: Process,
     dir: tempfile::TempDir,
     address: String,
@@ -142,11 +143,10 @@ impl Cluster {
             news: sender,
         };
         let info = FrameworkInfo::new("sleepers", Role::star());
-        let mut framework =
-            tepui_framework::run(&node, master.clone(), info, sleepers).expect("a driver");
-        tokio::spawn(async move { framework.wait().await });
+        let framework = tepui_framework::run(&node, master.clone(), info, sleepers);
         let mut cluster = Self {
             agent: None,
+            framework: framework.expect("a driver"),
             _master: process,
             dir,
             address,
@@ -176,10 +176,8 @@ impl Cluster {
     async fn agent(&self) -> Option<AgentSummary> {
         let asked = self.node.ask(&self.master, GetAgents {}, ASK_WITHIN);
         let agents = asked.await.expect("the master answers");
-        let active = agents
-            .into_iter()
-            .find(|agent| agent.standing == AgentStanding::Active);
-        active
+        let mut agents = agents.into_iter();
+        agents.find(|agent| agent.standing == AgentStanding::Active)
     }
 
     async fn running(&mut self) -> Duration {
@@ -196,6 +194,7 @@ impl Cluster {
             panic!("not all tasks end");
         };
         assert_eq!(states, BTreeMap::from([(TaskState::Killed, count)]));
+        self.framework.wait().await.expect("it ends well");
         self.node.shutdown().await;
         took
     }
