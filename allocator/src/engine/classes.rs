@@ -188,6 +188,11 @@ impl<const L: usize> Classes<L> {
         self.list(class);
     }
 
+    /// Whether a seat wants a task of anything; known where [`Classes::least`] is.
+    pub(super) fn is_anything_wanted(&self) -> bool {
+        self.taken.iter().any(|taken| !taken.is_empty())
+    }
+
     /// The least that somebody who wants tasks takes of a resource with each; none if nobody uses it.
     pub(super) fn least(&self, resource: usize) -> Option<u64> {
         let (least, _) = self.taken[resource].first_key_value()?;

@@ -223,9 +223,10 @@ impl<const L: usize> Engine<L> {
         }
     }
 
-    /// Tells the tree of which resources nothing can be given any more.
+    /// Tells the tree of which resources nothing can be given any more. While nobody wants anything, nobody is
+    /// served by that, and it stays as it was: all keys would be computed anew, twice for a task in an idle cluster.
     pub(super) fn saturate(&mut self) {
-        if self.rule == Rule::Hierarchical {
+        if self.rule == Rule::Hierarchical && self.classes.is_anything_wanted() {
             let free = &self.free;
             let takes = |j: usize| self.classes.least(j).is_some_and(|least| least <= free[j]);
             self.tree
