@@ -7,6 +7,7 @@
 //! | a shard under a million events a second from four threads, with readers | `allocator/under_load.rs` |
 //! | Mesos's own benchmarks, through the trait that the master uses | `allocator/mesos.rs` |
 //! | Mesos's benchmark of quota, 3,000 roles | `allocator/quota.rs` |
+//! | Mesos's other benchmarks of its allocator, in all of their sizes; only when asked for: `only=grid` | `allocator/grid.rs` |
 //! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
 //!
 //! A round: every agent is free, each goes to the framework whose turn it is, all is declined
@@ -19,6 +20,8 @@ mod decisions;
 mod engine;
 #[path = "allocator/floor.rs"]
 mod floor;
+#[path = "allocator/grid.rs"]
+mod grid;
 #[path = "allocator/mesos.rs"]
 mod mesos;
 #[path = "allocator/optimistic.rs"]
@@ -131,6 +134,9 @@ fn rounds(c: &mut Criterion<CpuTime>, agents: u64) {
 fn main() {
     // `cargo bench --bench allocator -- only=under-load` measures one part.
     let only = std::env::args().find_map(|arg| arg.strip_prefix("only=").map(str::to_owned));
+    if let Some(case) = only.as_deref().and_then(|only| only.strip_prefix("grid")) {
+        return grid::all(case.trim_start_matches('/'));
+    }
     let parts: [(&str, fn()); 6] = [
         ("decisions", decisions::all),
         ("memory", decisions::memory),

@@ -26,18 +26,18 @@ use tepui_protocol::{
 use super::figures::{cpu_time, quantile, record};
 
 /// Fifty years.
-const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 86_400);
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 86_400);
 
-struct Cluster {
-    allocator: IncrementalDrf,
-    frameworks: Vec<FrameworkId>,
-    total: Resources,
+pub(crate) struct Cluster {
+    pub(crate) allocator: IncrementalDrf,
+    pub(crate) frameworks: Vec<FrameworkId>,
+    pub(crate) total: Resources,
     used: Resources,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// An agent with what is used of it.
-type Joining = (
+pub(crate) type Joining = (
     AgentId,
     AgentInfo,
     Resources,
@@ -55,9 +55,22 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     quantile(&values, 0.5)
 }
 
+/// The agent of a number.
+pub(crate) fn agent_info(n: u64, total: &Resources) -> (AgentId, AgentInfo) {
+    let master = MasterId::new("m").expect("an id");
+    let id = AgentId::nth(&master, n);
+    let info = AgentInfo {
+        id: Some(id.clone()),
+        hostname: format!("host-{n}"),
+        resources: total.clone(),
+        attributes: BTreeMap::new(),
+    };
+    (id, info)
+}
+
 impl Cluster {
     /// Frameworks in the role that `role` names for each.
-    fn new(frameworks: u64, role: impl Fn(u64) -> String) -> Self {
+    pub(crate) fn new(frameworks: u64, role: impl Fn(u64) -> String) -> Self {
         let mut allocator = IncrementalDrf::new(Options::default());
         let master = MasterId::new("m").expect("an id");
         let add = |n| {
@@ -83,16 +96,9 @@ impl Cluster {
     }
 
     /// What joins: agents, partly used by one framework after the other if `in_use` says so.
-    fn joining(&self, agents: u64, in_use: bool) -> Vec<Joining> {
-        let master = MasterId::new("m").expect("an id");
+    pub(crate) fn joining(&self, agents: u64, in_use: bool) -> Vec<Joining> {
         let agent = |n| {
-            let id = AgentId::nth(&master, n);
-            let info = AgentInfo {
-                id: Some(id.clone()),
-                hostname: format!("host-{n}"),
-                resources: self.total.clone(),
-                attributes: BTreeMap::new(),
-            };
+            let (id, info) = agent_info(n, &self.total);
             let mut used = BTreeMap::new();
             if in_use {
                 let by = self.frameworks[n as usize % self.frameworks.len()].clone();
@@ -105,19 +111,19 @@ impl Cluster {
 
     /// Adds agents, and carries out the run that is due then, as one run follows many events that wait in
     /// the master's and in Mesos's queue.
-    fn add_agents(&mut self, joining: Vec<Joining>) -> Vec<Allocation> {
+    pub(crate) fn add_agents(&mut self, joining: Vec<Joining>) -> Vec<Allocation> {
         for (id, info, total, used) in joining {
             self.allocator.add_agent(&id, &info, total, &used);
         }
         self.allocator.allocate(self.now)
     }
 
-    fn tick(&mut self) -> Vec<Allocation> {
+    pub(crate) fn tick(&mut self) -> Vec<Allocation> {
         self.now = self.now + Duration::from_secs(1);
         self.allocator.tick(self.now)
     }
 
-    fn decline(&mut self, made: &[Allocation], filter: Option<Duration>) {
+    pub(crate) fn decline(&mut self, made: &[Allocation], filter: Option<Duration>) {
         for Allocation {
             framework,
             agent,
