@@ -76,7 +76,12 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Job, JobError> {
 fn read(path: &str, text: &str) -> Result<Job, Problem> {
     let table = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        (offset, error.message().replace('\n', ", "))
+        let problem = error.message().replace('\n', ", ");
+        // No file in TOML begins like that, and JSON does.
+        match text.trim_start().starts_with('{') {
+            true => (offset, format!("{problem}; a job file is TOML, not JSON")),
+            false => (offset, problem),
+        }
     })?;
     let table = table.get_ref();
     check_keys(table, &JOB_KEYS, "the job file")?;

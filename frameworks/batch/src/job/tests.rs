@@ -323,6 +323,14 @@ fn errors_name_line_value_and_what_to_write() {
 }
 
 #[test]
+fn json_is_told_that_toml_is_wanted() {
+    let error = Job::parse("job.json", "{\"group\": []}").unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("job.json:1: "), "{text}");
+    assert!(text.ends_with("a job file is TOML, not JSON"), "{text}");
+}
+
+#[test]
 fn errors_of_toml_and_of_resources_keep_their_own_words() {
     for (from, to, line) in [
         ("count = 24", "count = = 24", "job.toml:7: "),
