@@ -398,9 +398,12 @@ fn several_kinds() {
     );
 }
 
-/// Runs the cases whose names contain `only`.
+/// Measures a number of agents and of frameworks.
+type Case = fn(u64, u64);
+
+/// Runs the case of this name, or all.
 pub(crate) fn all(only: &str) {
-    let cases: [(&str, fn(u64, u64)); 8] = [
+    let cases: [(&str, Case); 8] = [
         ("AddAndUpdateSlave", add_and_update),
         ("DeclineOffers", decline),
         ("ResourceLabels", labels),
