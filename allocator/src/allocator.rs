@@ -74,6 +74,22 @@ pub struct NotHeld {
     pub held: Resources,
 }
 
+impl NotHeld {
+    pub(crate) fn new(
+        framework: &FrameworkId,
+        agent: &AgentId,
+        returned: &Resources,
+        held: Resources,
+    ) -> Self {
+        Self {
+            framework: framework.clone(),
+            agent: agent.clone(),
+            returned: returned.clone(),
+            held,
+        }
+    }
+}
+
 /// A role as people and metrics see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleView {

@@ -332,13 +332,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
             if held.is_empty() && !self.frameworks.contains_key(framework) {
                 return Ok(());
             }
-            let (framework, agent) = (framework.clone(), agent.clone());
-            return Err(NotHeld {
-                framework,
-                agent,
-                returned: resources.clone(),
-                held,
-            });
+            return Err(NotHeld::new(framework, agent, resources, held));
         }
         self.release(framework, resources);
         if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero() || self.patience.is_on())
@@ -360,12 +354,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         };
         match ledger.convert(framework, from, to) {
             Err(held) if held.is_empty() && !self.frameworks.contains_key(framework) => Ok(()),
-            Err(held) => Err(NotHeld {
-                framework: framework.clone(),
-                agent: agent.clone(),
-                returned: from.clone(),
-                held,
-            }),
+            Err(held) => Err(NotHeld::new(framework, agent, from, held)),
             Ok(()) => Ok(()),
         }
     }

@@ -269,12 +269,7 @@ impl Allocator for IncrementalDrf {
         match self.take_back(number, framework, member, resources) {
             Err(held) if held.is_empty() && member.is_none() => return Ok(()),
             Err(held) => {
-                return Err(NotHeld {
-                    framework: framework.clone(),
-                    agent: agent.clone(),
-                    returned: resources.clone(),
-                    held,
-                });
+                return Err(NotHeld::new(framework, agent, resources, held));
             }
             Ok(()) => {}
         }

@@ -31,8 +31,9 @@ Examples:
   tepui maintenance drain AGENT --grace 1m       its tasks end, and it is offered to nobody
   tepui maintenance reactivate AGENT
 
-Machines are named by host names, as `tepui agents` shows them. Offers say when their machine will be taken
-down, and frameworks that use it are asked to leave. The master remembers all this. See docs/maintenance.md.";
+Machines are named by host names, as `tepui agents` shows them. Offers say when their machine will
+be taken down, and frameworks that use it are asked to leave. The master remembers all this. See
+docs/maintenance.md.";
 
 /// Plan the maintenance of machines, take them down and up; drain agents
 #[derive(Debug, Args)]

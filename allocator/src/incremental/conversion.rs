@@ -27,12 +27,7 @@ impl IncrementalDrf {
                 return Ok(());
             }
             Err(held) => {
-                return Err(NotHeld {
-                    framework: framework.clone(),
-                    agent: agent.clone(),
-                    returned: from.clone(),
-                    held,
-                });
+                return Err(NotHeld::new(framework, agent, from, held));
             }
         }
         self.quota.resize(&before, self.agents.get(number).total());
