@@ -262,8 +262,8 @@ pub enum BindError {
     },
     /// Other nodes could not dial the address.
     #[error(
-        "cannot tell other nodes to dial {addr}; also give the address that they are to use, as \
-         --advertise HOST:PORT"
+        "cannot tell other nodes to dial {addr}; listen on the one address of this machine that they \
+         are to use, or name it by `NodeBuilder::advertise`"
     )]
     Unspecified {
         /// The address.

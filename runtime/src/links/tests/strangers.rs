@@ -357,7 +357,10 @@ async fn an_address_in_use_is_named_with_what_to_do() {
         .await
         .err()
         .unwrap();
-    assert!(refused.to_string().contains("--advertise"), "{refused}");
+    assert!(
+        refused.to_string().contains("NodeBuilder::advertise"),
+        "{refused}"
+    );
     let own = Some("localhost:0".parse().unwrap());
     let open = LinkConfig {
         insecure: true,
