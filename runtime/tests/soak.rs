@@ -8,9 +8,12 @@
 //! | SK-3 | memory is flat |
 //! | SK-4 | when the links are whole, messages arrive |
 //!
-//! `TEPUI_SOAK_SECONDS` sets the length (default 60, `make soak`: 600), `TEPUI_SOAK_SEED` the faults.
-//! Memory follows the faults (what waits for a link that is cut takes some, and gives it back), so the two
-//! tenths of the run whose memory is compared, the third and the last, see the same ones.
+//! `TEPUI_SOAK_SECONDS` sets the length (default 40, `make soak`: 600; the pauses between rounds
+//! come on top), `TEPUI_SOAK_SEED` the faults.
+//! The run has ten rounds. While one lasts, memory follows its faults: what waits for a link that is cut
+//! takes some, and gives it back. So what is compared is what is held between two rounds, when both links
+//! have begun anew, all questions are settled and nothing waits. A long run also compares the memory of the whole
+//! process while the third round and the last one last, which see the same faults.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -34,11 +37,22 @@ use tokio::{
 mod proxy;
 use proxy::Proxy;
 
+#[global_allocator]
+static HEAP: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+
+const ROUNDS: u64 = 10;
+/// Of the rounds, counted from 0, the one whose memory the last one's is compared with.
+const COMPARED: u64 = 2;
+
 /// Actors on each node, and senders to each of the other node's.
 const ACTORS: u64 = 6;
 const DEADLINE: Duration = Duration::from_secs(2);
 /// What a node whose threads are busy may take beyond a deadline.
 const SLACK: Duration = Duration::from_secs(8);
+/// A node that is silent for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Milliseconds of a cut that both nodes notice.
+const BEYOND_PATIENCE: u64 = 4500;
 /// What a planned crash says.
 const CRASH: &str = "as told";
 /// One message in so many is large.
@@ -69,7 +83,14 @@ struct Tally {
     full: AtomicU64,
     crashes: AtomicU64,
     disorder: Mutex<Vec<String>>,
-    over: AtomicBool,
+    /// Between two rounds.
+    rest: AtomicBool,
+}
+
+impl Tally {
+    fn rests(&self) -> bool {
+        self.rest.load(Ordering::Relaxed)
+    }
 }
 
 struct Counter {
@@ -122,7 +143,7 @@ async fn node() -> (Node, Arc<Proxy>) {
     let node = Node::builder(proxy.target().clone())
         .advertise(proxy.addr())
         .workers(1)
-        .heartbeat(Duration::from_millis(250), Duration::from_secs(3))
+        .heartbeat(Duration::from_millis(250), PATIENCE)
         .start()
         .await
         .unwrap();
@@ -133,7 +154,7 @@ async fn node() -> (Node, Arc<Proxy>) {
 /// Keeps an actor alive: after a crash there is a new one of the same name.
 async fn keep(node: Node, name: String, tally: Arc<Tally>) {
     let heard = Heard::default();
-    while !tally.over.load(Ordering::Relaxed) {
+    loop {
         let counter = Counter {
             heard: heard.clone(),
             tally: tally.clone(),
@@ -145,10 +166,10 @@ async fn keep(node: Node, name: String, tally: Arc<Tally>) {
     }
 }
 
-/// Tells and asks one actor of the other node until the end.
-async fn send(node: Node, to: AnyPid, sender: u64, tally: Arc<Tally>) {
-    let (to, mut number) = (node.bind::<Counter>(&to), 0);
-    while !tally.over.load(Ordering::Relaxed) {
+/// Tells and asks one actor of the other node until the round ends; counts on from `number`.
+async fn send(node: Node, to: AnyPid, sender: u64, mut number: u64, tally: Arc<Tally>) -> u64 {
+    let to = node.bind::<Counter>(&to);
+    while !tally.rests() {
         for _ in 0..10 {
             number += 1;
             let bytes = if number % LARGE_EVERY == 0 {
@@ -184,41 +205,18 @@ async fn send(node: Node, to: AnyPid, sender: u64, tally: Arc<Tally>) {
         }
         pause(10).await;
     }
+    number
 }
 
-/// Of a run's tenths, the one whose memory the last one's is compared with.
-const COMPARED: u64 = 2;
-
-/// When and which faults there are.
-#[derive(Clone, Copy)]
-struct Faults {
-    seed: u64,
-    start: Instant,
-    tenth: Duration,
+/// The faults of a round.
+fn faults(seed: u64, round: u64) -> StdRng {
+    let alike = if round == ROUNDS - 1 { COMPARED } else { round };
+    StdRng::seed_from_u64(seed.wrapping_mul(ROUNDS) + alike)
 }
 
-impl Faults {
-    /// The number of the present tenth of the run.
-    fn now(self) -> u64 {
-        let tenths = self.start.elapsed().as_nanos() / self.tenth.as_nanos();
-        u64::try_from(tenths).unwrap()
-    }
-
-    fn rng(self, tenth: u64) -> StdRng {
-        let alike = if tenth == 9 { COMPARED } else { tenth };
-        StdRng::seed_from_u64(self.seed.wrapping_mul(10) + alike)
-    }
-}
-
-/// Cuts and heals the links, and crashes actors.
-async fn disturb(proxies: [Arc<Proxy>; 2], nodes: [Node; 2], faults: Faults, tally: Arc<Tally>) {
-    let mut tenth = 0;
-    let mut rng = faults.rng(tenth);
-    while !tally.over.load(Ordering::Relaxed) {
-        if faults.now() != tenth {
-            tenth = faults.now();
-            rng = faults.rng(tenth);
-        }
+/// Cuts and heals the links, and crashes actors, until the round ends.
+async fn disturb(proxies: [Arc<Proxy>; 2], nodes: [Node; 2], mut rng: StdRng, tally: Arc<Tally>) {
+    while !tally.rests() {
         pause(rng.random_range(500..3000)).await;
         let at = rng.random_range(0..2_usize);
         match rng.random_range(0..10) {
@@ -228,10 +226,9 @@ async fn disturb(proxies: [Arc<Proxy>; 2], nodes: [Node; 2], faults: Faults, tal
                 proxies.iter().for_each(|proxy| proxy.set_open(false));
                 pause(millis).await;
             }
-            // Longer than the nodes' patience.
             7 => {
                 proxies.iter().for_each(|proxy| proxy.set_open(false));
-                pause(4500).await;
+                pause(BEYOND_PATIENCE).await;
             }
             _ => {
                 let name = format!("counter-{}", rng.random_range(0..ACTORS));
@@ -265,14 +262,30 @@ fn median(values: &[f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// The medians of the third tenth of the run and of the last one: minutes 3 and 10 of ten.
-fn assert_flat(memory: &[f64], seconds: usize) {
-    let tenths: Vec<f64> = memory.chunks((seconds / 10).max(1)).map(median).collect();
-    println!("memory, MiB, by tenths of the run: {tenths:.2?}");
-    let (early, late) = (tenths[COMPARED as usize], *tenths.last().unwrap());
-    // A short run has not filled its buffers when the early tenth begins.
-    let allowed = if seconds >= 600 { 1.05 } else { 1.25 };
-    assert!(late <= early * allowed, "SK-3: {memory:.0?}");
+/// Memory of each round.
+#[derive(Default)]
+struct Memory {
+    /// KiB in use after the round, when nothing waits.
+    held: Vec<f64>,
+    /// MiB of the whole process, the median of the round's seconds.
+    resident: Vec<f64>,
+}
+
+impl Memory {
+    fn assert_flat(&self, seconds: u64) {
+        println!("held after each round, KiB: {:.0?}", self.held);
+        println!("memory in each round, MiB: {:.2?}", self.resident);
+        let pair = |values: &[f64]| (values[COMPARED as usize], values[ROUNDS as usize - 1]);
+        let (early, late) = pair(&self.held);
+        assert!(late <= early * 1.05, "SK-3: {:.0?}", self.held);
+        // The seconds of a short round are too few for a median.
+        let (early, late) = pair(&self.resident);
+        assert!(
+            seconds < 600 || late <= early * 1.05,
+            "SK-3: {:.2?}",
+            self.resident
+        );
+    }
 }
 
 /// A planned crash prints nothing. Its backtrace, where `RUST_BACKTRACE` asks for one, would load the
@@ -288,7 +301,7 @@ fn quiet_crashes() {
 
 #[test]
 fn links_that_break_and_heal_lose_no_order_and_no_memory() {
-    let seconds = variable("TEPUI_SOAK_SECONDS", 60);
+    let seconds = variable("TEPUI_SOAK_SECONDS", 40);
     let seed = variable("TEPUI_SOAK_SEED", 1);
     println!("seed {seed}: TEPUI_SOAK_SECONDS={seconds} TEPUI_SOAK_SEED={seed}");
     quiet_crashes();
@@ -307,30 +320,35 @@ async fn soak(seconds: u64, seed: u64) {
             spawn_local(keep(node.clone(), format!("counter-{n}"), tally.clone()));
         }
     }
-    let mut senders = Vec::new();
+    let mut pairs: Vec<(Node, AnyPid, u64)> = Vec::new();
     for (from, to) in [(&a, &b), (&b, &a)] {
         for n in 0..ACTORS {
             let pid = format!("counter-{n}@{}", to.addr()).parse().unwrap();
-            let sending = send(from.clone(), pid, n, tally.clone());
-            senders.push(spawn_local(sending));
+            pairs.push((from.clone(), pid, 0));
         }
     }
-    let start = Instant::now();
-    let tenth = (Duration::from_secs(seconds) / 10).max(Duration::from_secs(1));
-    let faults = Faults { seed, start, tenth };
-    let proxies = [proxy_a, proxy_b];
-    let nodes = [a.clone(), b.clone()];
-    let disturbing = spawn_local(disturb(proxies.clone(), nodes, faults, tally.clone()));
-
-    let mut memory = Vec::new();
-    for second in 1..=seconds {
-        sleep_until(start + Duration::from_secs(second)).await;
-        memory.push(resident());
-    }
-    tally.over.store(true, Ordering::Relaxed);
-    disturbing.await.unwrap();
-    for sender in senders {
-        sender.await.unwrap();
+    let mut memory = Memory::default();
+    for round in 0..ROUNDS {
+        tally.rest.store(false, Ordering::Relaxed);
+        let (proxies, nodes) = ([proxy_a.clone(), proxy_b.clone()], [a.clone(), b.clone()]);
+        let disturbing = disturb(proxies, nodes, faults(seed, round), tally.clone());
+        let disturbing = spawn_local(disturbing);
+        let mut senders = Vec::new();
+        for (n, (from, to, number)) in (0..ACTORS).cycle().zip(&pairs) {
+            let sending = send(from.clone(), to.clone(), n, *number, tally.clone());
+            senders.push(spawn_local(sending));
+        }
+        memory.resident.push(watch(seconds).await);
+        tally.rest.store(true, Ordering::Relaxed);
+        disturbing.await.unwrap();
+        for (sender, (_, _, number)) in senders.into_iter().zip(&mut pairs) {
+            *number = sender.await.unwrap();
+        }
+        begin_anew([&proxy_a, &proxy_b]).await;
+        for (n, (from, to, number)) in (0..ACTORS).cycle().zip(&mut pairs) {
+            *number = settle(from, to, n, *number).await;
+        }
+        memory.held.push(held().await);
     }
     report(&tally);
     let disorder = tally.disorder.lock().unwrap().clone();
@@ -340,8 +358,58 @@ async fn soak(seconds: u64, seed: u64) {
         disorder.len(),
         disorder.first()
     );
-    assert_flat(&memory, seconds as usize);
-    assert_heals(&a, &b).await;
+    memory.assert_flat(seconds);
+}
+
+/// The memory of the process while a round lasts, MiB.
+async fn watch(seconds: u64) -> f64 {
+    let (start, samples) = (Instant::now(), (seconds / ROUNDS).max(1));
+    let mut resident_mib = Vec::new();
+    for second in 1..=samples {
+        sleep_until(start + Duration::from_secs(second)).await;
+        resident_mib.push(resident());
+    }
+    median(&resident_mib)
+}
+
+/// Ends the lives of both links: what each held, buffers among it, is to go.
+async fn begin_anew(proxies: [&Proxy; 2]) {
+    proxies.iter().for_each(|proxy| proxy.set_open(false));
+    pause(BEYOND_PATIENCE).await;
+    proxies.iter().for_each(|proxy| {
+        proxy.reset();
+        proxy.set_open(true);
+    });
+}
+
+/// KiB in use when it falls no more.
+async fn held() -> f64 {
+    let (mut least, mut unchanged) = (usize::MAX, 0);
+    while unchanged < 10 {
+        pause(100).await;
+        let now = HEAP.allocated();
+        unchanged = if now < least { 0 } else { unchanged + 1 };
+        least = least.min(now);
+    }
+    least as f64 / 1024.0
+}
+
+/// SK-4: with whole links, a question is answered, and with it all that was told before it has arrived.
+async fn settle(from: &Node, to: &AnyPid, sender: u64, mut number: u64) -> u64 {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        number += 1;
+        let count = Count {
+            sender,
+            number,
+            payload: Vec::new(),
+        };
+        match from.ask(to, count, DEADLINE).await {
+            Ok(_) => return number,
+            Err(error) => assert!(Instant::now() < until, "SK-4: {error}"),
+        }
+        pause(100).await;
+    }
 }
 
 fn report(tally: &Tally) {
@@ -358,27 +426,4 @@ fn report(tally: &Tally) {
         count(&tally.answered) > 100,
         "SK-4: hardly a question was answered"
     );
-}
-
-/// SK-4: with whole links and new actors, a question is answered.
-async fn assert_heals(a: &Node, b: &Node) {
-    for (from, to) in [(a, b), (b, a)] {
-        let tally = Arc::new(Tally::default());
-        let heard = Heard::default();
-        to.spawn("last", Counter { heard, tally }).unwrap();
-        let pid: AnyPid = format!("last@{}", to.addr()).parse().unwrap();
-        let until = Instant::now() + Duration::from_secs(30);
-        loop {
-            let count = Count {
-                sender: 0,
-                number: 1,
-                payload: Vec::new(),
-            };
-            match from.ask(&pid, count, DEADLINE).await {
-                Ok(_) => break,
-                Err(error) => assert!(Instant::now() < until, "SK-4: {error}"),
-            }
-            pause(100).await;
-        }
-    }
 }

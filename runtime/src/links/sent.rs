@@ -64,6 +64,8 @@ struct Chunk {
     body: Bytes,
     /// Whether it was given to a writer before.
     written: bool,
+    /// The body is memory of this stream, and no part of a message.
+    arena: bool,
 }
 
 impl Chunk {
@@ -184,6 +186,7 @@ impl Sent {
             head,
             body,
             written: false,
+            arena: false,
         });
     }
 
@@ -196,6 +199,7 @@ impl Sent {
             head: Bytes::new(),
             body: self.tail.split().freeze(),
             written: false,
+            arena: true,
         });
     }
 
@@ -284,7 +288,8 @@ impl Sent {
             let chunk = self.chunks.pop_front();
             self.cursor = self.cursor.saturating_sub(1);
             // A chunk of the size of an arena had it for itself.
-            if let Some(chunk) = chunk.filter(|chunk| chunk.body.len() >= SEAL_BYTES / 2)
+            if let Some(chunk) =
+                chunk.filter(|chunk| chunk.arena && chunk.body.len() >= SEAL_BYTES / 2)
                 && let Ok(mut arena) = chunk.body.try_into_mut()
                 && arena.capacity() <= 2 * ARENA_BYTES
             {
@@ -332,5 +337,34 @@ impl Sent {
         }
         bytes.unsplit(self.tail.split());
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kept as memory for a tail, the last piece of a message would keep all of the message.
+    #[test]
+    fn what_was_cut_off_a_message_is_dropped_with_its_acknowledgement() {
+        let message = Bytes::from(vec![7; 300_000]);
+        let mut sent = Sent::new(1 << 20, true);
+        sent.push_chunk(Bytes::from_static(b"head"), message.slice(260_000..));
+        drop(message);
+        drop(sent.next());
+        let _ = sent.acknowledged(1, None);
+        assert!(sent.is_empty() && sent.spare.is_none());
+    }
+
+    #[test]
+    fn a_tail_is_used_again_after_its_acknowledgement() {
+        let mut sent = Sent::new(1 << 20, true);
+        sent.push(|tail| {
+            tail.extend_from_slice(&[7; SEAL_BYTES]);
+            1
+        });
+        drop(sent.next());
+        let _ = sent.acknowledged(1, None);
+        assert!(sent.is_empty() && sent.spare.is_some());
     }
 }
