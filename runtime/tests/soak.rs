@@ -172,7 +172,7 @@ async fn send(node: Node, to: AnyPid, sender: u64, mut number: u64, tally: Arc<T
     while !tally.rests() {
         for _ in 0..10 {
             number += 1;
-            let bytes = if number % LARGE_EVERY == 0 {
+            let bytes = if number.is_multiple_of(LARGE_EVERY) {
                 300_000
             } else {
                 100
