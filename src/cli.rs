@@ -56,6 +56,9 @@ Examples:
 
 Exit codes: 0 all is well; 1 the work failed; 2 the input is bad.";
 
+/// The variable that says what to log.
+const LOG: &str = "TEPUI_LOG";
+
 /// Actors across machines, and the cluster that runs on them
 #[derive(Debug, Parser)]
 #[command(name = "tepui", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -65,7 +68,7 @@ struct Cli {
     #[arg(
         long,
         global = true,
-        env = "TEPUI_LOG",
+        env = LOG,
         value_name = "LEVEL",
         hide_env = true
     )]
@@ -126,9 +129,15 @@ pub(crate) fn bad_input(error: impl Into<anyhow::Error>) -> anyhow::Error {
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+    let cli = match executor::is_started_by_agent(std::env::args_os()) {
+        true => Cli {
+            log: std::env::var(LOG).ok(),
+            command: Command::Executor(executor::Arguments::with_launcher()),
+        },
+        false => match Cli::try_parse() {
+            Ok(cli) => cli,
+            Err(error) => return refuse(&error),
+        },
     };
     match run(cli) {
         Ok(code) => code,

@@ -14,17 +14,22 @@ use std::{
     process::Stdio,
 };
 
-use isolated::{Cluster, executors, sleepers};
+use isolated::{Cluster, executors, launchers, sleepers};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-fn kill_executor(cluster: &Cluster) {
+fn the_executor(cluster: &Cluster) -> u32 {
     let dir = fs::canonicalize(cluster.work_dir()).expect("it is there");
     let [executor] = executors(&dir)[..] else {
         panic!("one executor runs: {:?}", executors(&dir));
     };
+    executor
+}
+
+fn kill_executor(cluster: &Cluster) {
+    let executor = the_executor(cluster);
     kill(Pid::from_raw(executor.cast_signed()), Signal::SIGKILL).expect("it runs");
 }
 
@@ -74,6 +79,33 @@ fn an_executor_that_is_killed_leaves_nothing_behind() {
     assert!(cluster.is_gone(&span, &first, &container));
     cluster.end(job);
     assert_eq!((sleepers(&span), cluster.left()), (vec![], [].into()));
+}
+
+#[test]
+fn an_executor_forks_its_launcher_which_keeps_nothing_of_its_environment() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let job = cluster.sleeper(&span(6));
+    let executor = the_executor(&cluster);
+    let read = |pid: u32, file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let is_given = |pid: u32| !read(pid, "environ").iter().all(|byte| *byte == 0);
+    assert!(is_given(executor));
+    // Of its first thread, which has no other children.
+    let children = read(executor, &format!("task/{executor}/children"));
+    let children = String::from_utf8(children).expect("numbers");
+    let [launcher] = children.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("it has one launcher: {children}");
+    };
+    let launcher = launcher.parse().expect("a number");
+    assert!(launchers().contains(&launcher));
+    assert!(!is_given(launcher));
+    assert_eq!(
+        launchers().into_iter().filter(|&pid| is_given(pid)).count(),
+        0,
+        "inits are seen by their tasks"
+    );
+    cluster.end(job);
 }
 
 #[test]

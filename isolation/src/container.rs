@@ -19,7 +19,7 @@ use crate::{
     image::Image,
     isolators::oci::{self, Oci},
     isolators::{self, Core, Isolator, IsolatorError, Machine},
-    launch::{Launchers, Plan, Program, User},
+    launch::{Ahead, Launchers, Plan, Program, User},
     network::PrivateNetwork,
     process::{LaunchError, LaunchSpec, Launched, ProcessIdentity},
     sampler::Sampler,
@@ -192,6 +192,18 @@ impl Containerizer {
         if !self.isolators.is_empty() {
             // The launch tries again, and tells what is wrong.
             let _ = self.launchers.get_ready();
+        }
+    }
+
+    /// Whether [`Self::get_ready`] has nothing to do.
+    pub fn is_ready(&self) -> bool {
+        self.isolators.is_empty() || self.launchers.are_ready()
+    }
+
+    /// The same with a launcher that this process has forked at its start.
+    pub fn use_first(&self, ahead: Ahead) {
+        if !self.isolators.is_empty() {
+            self.launchers.take_in(ahead);
         }
     }
 

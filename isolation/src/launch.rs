@@ -44,6 +44,7 @@ mod seccomp;
 mod supervisor;
 mod user;
 
+pub use ahead::Ahead;
 pub(crate) use ahead::Launchers;
 pub(crate) use client::follow;
 pub use client::{Program, start};

@@ -12,6 +12,7 @@
 mod ended;
 pub mod family;
 pub mod identity;
+mod offspring;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +21,7 @@ use std::{
     io,
     os::unix::{fs::OpenOptionsExt as _, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use nix::{
@@ -42,6 +43,7 @@ use crate::{
 
 pub use ended::Ended;
 pub use identity::{ProcessIdentity, Signal};
+pub(crate) use offspring::{Offspring, told};
 
 /// The file in a sandbox that takes a process's standard output.
 pub const STDOUT: &str = "stdout";
@@ -137,8 +139,8 @@ impl LaunchSpec {
             program: self.program.clone(),
             source,
         };
-        let mut child = command.spawn().map_err(failed)?;
-        match ProcessIdentity::of(child.id()) {
+        let child = Offspring::from(command.spawn().map_err(failed)?);
+        match ProcessIdentity::of(child.pid()) {
             Some(identity) => Ok(Launched {
                 child,
                 identity,
@@ -146,8 +148,7 @@ impl LaunchSpec {
                 plan: None,
             }),
             None => {
-                let _ = child.kill();
-                let _ = child.wait();
+                child.end();
                 Err(failed(io::Error::other(
                     "its entry in /proc cannot be read",
                 )))
@@ -249,7 +250,7 @@ pub enum LaunchError {
 /// it and ends with it.
 #[derive(Debug)]
 pub struct Launched {
-    child: Child,
+    child: Offspring,
     identity: ProcessIdentity,
     /// What the launcher tells.
     reports: Option<UnixStream>,
@@ -260,7 +261,7 @@ pub struct Launched {
 impl Launched {
     /// A launcher, with its plan and the socket that it reports on.
     pub(crate) fn watched(
-        child: Child,
+        child: Offspring,
         identity: ProcessIdentity,
         reports: UnixStream,
         plan: Plan,
@@ -302,7 +303,7 @@ impl Launched {
         }
         // Fails only when nothing is left, or what is left changed its user: not ours any more.
         let _ = killpg(pid, OsSignal::SIGKILL);
-        let ended = Ended::from(self.child.wait()?);
+        let ended = self.child.wait()?;
         Ok(match told {
             None => ended.into(),
             // A launcher that was killed tells nothing: its end is the end.

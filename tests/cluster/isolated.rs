@@ -195,6 +195,7 @@ pub(crate) fn launchers() -> Vec<u32> {
     let binary = Path::new(env!("CARGO_BIN_EXE_tepui"));
     let is_ours =
         |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|at| at == binary);
-    let launchers = processes(|line| line.ends_with("\0launch\0"));
+    // Those that executors have forked have zeros behind it.
+    let launchers = processes(|line| line.trim_end_matches('\0').ends_with("\0launch"));
     launchers.into_iter().filter(is_ours).collect()
 }

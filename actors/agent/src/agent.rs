@@ -229,12 +229,20 @@ impl Agent {
 
     /// The names of the containers of all runs: those of the runs, and of the members of groups.
     pub fn container_names(&self) -> BTreeSet<String> {
-        let runs = self.runs().into_iter();
-        let members = |run: ExecutorRun| match self.members_of(&run).as_slice() {
-            [] => vec![run.run],
-            members => members.to_vec(),
-        };
-        runs.flat_map(members).collect()
+        let executors = self.frameworks.values().flat_map(|f| f.executors.values());
+        let mut sizes: BTreeMap<&str, u32> = executors.map(|e| (e.run.as_str(), 0)).collect();
+        for entry in self.frameworks.values().flat_map(|f| f.tasks.values()) {
+            if let (Some(group), Some(run)) = (&entry.info.group, &entry.run)
+                && let Some(size) = sizes.get_mut(run.as_str())
+            {
+                *size = group.size;
+            }
+        }
+        let names = sizes.into_iter().map(|(run, size)| match size {
+            0 => vec![run.to_owned()],
+            size => (0..size).map(|i| Membership::container(run, i)).collect(),
+        });
+        names.flatten().collect()
     }
 
     /// The containers of the tasks of a group; none for other runs.

@@ -37,7 +37,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn executor_process() {
     // Run as a test, it has no agent and nothing to do.
     if let Ok(config) = ExecutorConfig::from_env() {
-        runtime().block_on(tepui_executor::run(config)).unwrap();
+        runtime()
+            .block_on(tepui_executor::run(config, None))
+            .unwrap();
     }
 }
 

@@ -1,8 +1,11 @@
 //! The process `tepui executor`: a node with one actor on it, until that ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tepui_isolation::{Containerizer, launch::Program};
+use tepui_isolation::{
+    Containerizer,
+    launch::{Ahead, Program},
+};
 use tepui_runtime::{ExitReason, Node, NodeAddr, SpawnError, node::StartError};
 
 use crate::{Containers, ExecutorActor, ExecutorConfig, SystemProcesses, actor::NAME};
@@ -30,16 +33,22 @@ pub enum RunError {
     },
 }
 
+/// How often the link to the agent is looked after, and how long it may be silent. The agent pings more
+/// often; when it ends, the system says so at once. A machine has a thousand executors that wake for it.
+const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
+
 /// Runs an executor in this process until all its tasks are over, or its agent is gone for too
-/// long. The process must have no other children: what tasks leave behind is killed.
+/// long. The process must have no other children: what tasks leave behind is killed. The first task is launched
+/// by the launcher that the process has forked ahead, if it has.
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
-    // Before the node, so that the launcher is there by the time the first task is.
-    let processes = processes(&config);
+pub async fn run(config: ExecutorConfig, ahead: Option<Ahead>) -> Result<(), RunError> {
+    let processes = processes(&config, ahead);
     let addr = config.listen.clone();
-    let mut node = Node::builder(addr.clone()).workers(1);
+    let (every, lost_after) = HEARTBEAT;
+    let node = Node::builder(addr.clone()).workers(1);
+    let mut node = node.heartbeat(every, lost_after);
     if let Some(secret) = config.secret.clone() {
         node = node.secret(secret);
     }
@@ -59,7 +68,7 @@ pub async fn run(config: ExecutorConfig) -> Result<(), RunError> {
     }
 }
 
-fn processes(config: &ExecutorConfig) -> SystemProcesses {
+fn processes(config: &ExecutorConfig, ahead: Option<Ahead>) -> SystemProcesses {
     let processes = SystemProcesses::owning_descendants();
     let Some(isolation) = config.isolation.clone() else {
         return processes;
@@ -69,6 +78,9 @@ fn processes(config: &ExecutorConfig) -> SystemProcesses {
         // Of an executor that just ended, nobody would hear why.
         Err(error) => return processes.refusing(format!("cannot isolate the task: {error}")),
     };
+    if let Some(ahead) = ahead {
+        containerizer.use_first(ahead);
+    }
     processes.contained(Containers {
         containerizer: Arc::new(containerizer),
         name: config.place.run.clone(),

@@ -3,7 +3,11 @@
 //!
 //! ```text
 //!  get_ready() --posix_spawn--> launcher, which waits for a plan --start(plan)--> it launches
+//!  Ahead::fork() --------fork-->
 //! ```
+//! An executor forks its first one, before it has threads and anything in its memory: a tenth of what
+//! loading the program once more takes.
+//!
 //! One waits at most. It ends when its socket closes, which is when whoever started it ends, in
 //! whatever way. One that was killed meanwhile is noticed when it is to be told its plan, and
 //! another takes its place.
@@ -11,14 +15,43 @@
 use std::{
     fs::File,
     io,
+    os::unix::net::UnixStream,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use nix::unistd::ForkResult;
 
 use super::{
     client::{Program, Waiting},
     plan::Plan,
+    raw, supervisor,
 };
 use crate::process::{LaunchError, Launched};
+
+/// A launcher that a process has forked at its start. It ends with this value, or with the process.
+#[derive(Debug)]
+pub struct Ahead(Waiting);
+
+impl Ahead {
+    /// Forks it. For the start of `main`, before any thread is made.
+    ///
+    /// # Errors
+    /// What the system says.
+    ///
+    /// # Panics
+    /// When this process has more than one thread.
+    pub fn fork() -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        match raw::fork()? {
+            ForkResult::Child => supervisor::take_over(theirs),
+            ForkResult::Parent { child } => {
+                // Whoever comes first; when the child has, it is as it should be.
+                let _ = nix::unistd::setpgid(child, child);
+                Waiting::of(child.into(), ours).map(Self)
+            }
+        }
+    }
+}
 
 /// The program that launches, and perhaps a launcher that waits.
 #[derive(Debug)]
@@ -33,6 +66,16 @@ impl Launchers {
             program,
             waiting: Mutex::new(None),
         }
+    }
+
+    /// Whether a launcher waits.
+    pub(crate) fn are_ready(&self) -> bool {
+        self.waiting().is_some()
+    }
+
+    /// Has `ahead` be the one that waits.
+    pub(crate) fn take_in(&self, ahead: Ahead) {
+        *self.waiting() = Some(ahead.0);
     }
 
     pub(crate) fn program(&self) -> &Program {

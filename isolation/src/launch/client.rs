@@ -12,7 +12,7 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     plan::Plan,
     report::{Failure, Limitation, Report, Stage, read_frame, write_frame},
 };
-use crate::process::{Ended, LaunchError, Launched, ProcessIdentity};
+use crate::process::{Ended, LaunchError, Launched, Offspring, ProcessIdentity};
 
 /// How the launcher is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +57,12 @@ pub fn start(launcher: &Program, plan: &Plan, outputs: [File; 2]) -> Result<Laun
 
 /// A launcher, which is ended with this value.
 #[derive(Debug)]
-struct Running(Option<Child>);
+struct Running(Option<Offspring>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(child) = self.0.take() {
+            child.end();
         }
     }
 }
@@ -93,16 +92,20 @@ impl Waiting {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let child = command.spawn()?;
-        let pid = child.id();
-        let running = Running(Some(child));
         // The command held the launcher's end of the socket, whose closing tells of its end.
         drop(command);
-        let identity = ProcessIdentity::of(pid);
+        Self::of(child.into(), ours)
+    }
+
+    /// A child that is one, with our end of its socket.
+    pub(super) fn of(child: Offspring, control: UnixStream) -> io::Result<Self> {
+        let identity = ProcessIdentity::of(child.pid());
+        let running = Running(Some(child));
         Ok(Self {
             identity: identity
                 .ok_or_else(|| io::Error::other("its entry in /proc cannot be read"))?,
             running,
-            control: ours,
+            control,
         })
     }
 

@@ -11,13 +11,13 @@ use nix::{
         prctl,
         signal::{Signal, kill, killpg},
         signalfd::SignalFd,
-        wait::{WaitPidFlag, WaitStatus, waitpid},
+        wait::{WaitPidFlag, waitpid},
     },
     unistd::{ForkResult, Pid},
 };
 
 use super::{plan::Plan, process, raw, report::Stage, supervisor::Pipes, user};
-use crate::process::Ended;
+use crate::process::{Ended, told};
 
 /// What the init keeps of its powers: to pass signals on to a process of another user.
 const KEPT: &[&str] = &["CAP_KILL"];
@@ -44,8 +44,8 @@ pub(super) fn run(plan: &Plan, pipes: Pipes, signals: &SignalFd) -> ! {
     let kept: Vec<String> = KEPT.iter().map(|&name| name.to_owned()).collect();
     let _ = user::keep_only(&kept);
     let ended = until_ended(child, signals);
-    let told = serde_json::to_vec(&ended).unwrap_or_default();
-    let _ = File::from(status).write_all(&told);
+    let text = serde_json::to_vec(&ended).unwrap_or_default();
+    let _ = File::from(status).write_all(&text);
     raw::exit(ended.exit_code().unwrap_or(1));
 }
 
@@ -82,15 +82,9 @@ fn pass_on(child: Pid, number: i32) {
 fn collect(child: Pid) -> Option<Ended> {
     loop {
         let (pid, ended) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) => (pid, Ended::Exited { code }),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => (
-                pid,
-                Ended::Signalled {
-                    signal: signal as i32,
-                },
-            ),
+            Ok(status) => told(status)?,
             Err(nix::errno::Errno::ECHILD) => return Some(Ended::Unseen),
-            _ => return None,
+            Err(_) => return None,
         };
         if pid == child {
             return Some(ended);

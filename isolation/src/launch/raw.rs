@@ -1,7 +1,7 @@
 //! System calls that no crate wraps safely. Each is one call, and says why it is sound.
 #![allow(unsafe_code, reason = "the one file of launching that needs it")]
 
-use std::{ffi::CString, path::Path};
+use std::{ffi::CString, io, path::Path, ptr};
 
 use nix::{
     errno::Errno,
@@ -15,9 +15,9 @@ use nix::{
 /// # Panics
 /// When it has more than one thread: the child would hold their locks forever.
 pub(super) fn fork() -> nix::Result<ForkResult> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     assert_eq!(
-        threads, 1,
+        threads(),
+        1,
         "the launcher forks only while it has one thread"
     );
     // SAFETY: with a single thread no lock is held by another one, so that the child may do all
@@ -25,10 +25,52 @@ pub(super) fn fork() -> nix::Result<ForkResult> {
     unsafe { os_fork() }
 }
 
+/// How many threads this process has.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
 /// Ends this process at once, without running what a normal end runs.
 pub(super) fn exit(code: i32) -> ! {
     // SAFETY: `_exit` takes a number and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Wipes the environment that this process was given, and writes `name` over the last word of its command
+/// line, where it fits: as if it had been executed as that, with no environment. What `std::env` says
+/// afterwards has no meaning.
+///
+/// # Panics
+/// When it has more than one thread: another might read what is written here.
+pub(super) fn forget_origin(name: &[u8]) -> io::Result<()> {
+    assert_eq!(threads(), 1, "no other thread may read its environment");
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let [_, words_end, start, end] = stack_places(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    let words = std::fs::read("/proc/self/cmdline")?;
+    let word = words.strip_suffix(&[0]).unwrap_or(&words);
+    let word = word.rsplit(|byte| *byte == 0).next().unwrap_or_default();
+    // SAFETY: the kernel has put the environment there, in memory of this process that can be written, and
+    // nothing else is there. Pointers into it find empty texts. There is no other thread.
+    unsafe { ptr::with_exposed_provenance_mut::<u8>(start).write_bytes(0, end - start) };
+    if name.len() <= word.len() {
+        let place = words_end - 1 - word.len();
+        let at = ptr::with_exposed_provenance_mut::<u8>(place);
+        // SAFETY: as above; it is as long as the word that is there, with its end.
+        unsafe {
+            at.write_bytes(0, word.len());
+            at.copy_from_nonoverlapping(name.as_ptr(), name.len());
+        }
+    }
+    Ok(())
+}
+
+/// Where command line and environment begin and end (fields 48 to 51 of `/proc/PID/stat`).
+fn stack_places(stat: &str) -> Option<[usize; 4]> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(48 - 3);
+    let mut place = || fields.next()?.parse().ok().filter(|place| *place > 0);
+    let places: [usize; 4] = [place()?, place()?, place()?, place()?];
+    places.is_sorted().then_some(places)
 }
 
 /// Gives all signals their default action back and unblocks them, as a program expects it.
@@ -74,4 +116,18 @@ pub(super) fn lock_tree(path: &Path) -> nix::Result<()> {
         )
     };
     Errno::result(result).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_and_environment_of_this_process_are_found() {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let places = stack_places(&stat).unwrap();
+        let length = std::fs::read("/proc/self/cmdline").unwrap().len();
+        assert_eq!(places[1] - places[0], length);
+        assert_eq!(stack_places("1 (a) b) S 2 3"), None);
+    }
 }

@@ -24,9 +24,9 @@ use nix::{
     sys::{
         signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
+        wait::{WaitPidFlag, waitpid},
     },
-    unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2},
+    unistd::{self, ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2},
 };
 
 use super::{
@@ -37,7 +37,10 @@ use super::{
     process, raw,
     report::{Failure, Limitation, Report, Stage, read_frame, write_frame},
 };
-use crate::{isolators::oci, process::Ended};
+use crate::{
+    isolators::oci,
+    process::{Ended, told},
+};
 
 /// The descriptors above the standard ones are nobody's business.
 const FIRST_OTHER: u32 = 3;
@@ -57,6 +60,27 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The same in a process that was forked off another program, on this socket.
+pub(super) fn take_over(control: UnixStream) -> ! {
+    let ready = dup2_stdin(&control)
+        .map_err(io::Error::from)
+        .and_then(|()| {
+            let nowhere = File::options().write(true).open("/dev/null")?;
+            dup2_stdout(&nowhere)?;
+            dup2_stderr(&nowhere)?;
+            unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+            unistd::chdir("/")?;
+            // What it is, for those who look for it; and what it must not hand on to what it launches.
+            raw::forget_origin(b"launch")
+        });
+    // All that is open is closed when it begins.
+    std::mem::forget(control);
+    raw::exit(match ready.and_then(|()| run()) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    })
 }
 
 fn run() -> io::Result<()> {
@@ -214,18 +238,15 @@ impl Supervisor {
     /// How the child ended, if it has.
     fn collect(&self) -> nix::Result<Option<Ended>> {
         while self.signals.read_signal()?.is_some() {}
-        let ended = match waitpid(self.child, Some(WaitPidFlag::WNOHANG))? {
-            WaitStatus::Exited(_, code) => Ended::Exited { code },
-            WaitStatus::Signaled(_, signal, _) => Ended::Signalled {
-                signal: signal as i32,
-            },
-            _ => return Ok(None),
+        let status = waitpid(self.child, Some(WaitPidFlag::WNOHANG))?;
+        let Some((_, ended)) = told(status) else {
+            return Ok(None);
         };
         // An init tells more: it cannot end by a signal as its process did.
-        let mut told = Vec::new();
-        let read = (&self.status).read_to_end(&mut told);
+        let mut text = Vec::new();
+        let read = (&self.status).read_to_end(&mut text);
         Ok(Some(match read {
-            Ok(_) => serde_json::from_slice(&told).unwrap_or(ended),
+            Ok(_) => serde_json::from_slice(&text).unwrap_or(ended),
             Err(_) => ended,
         }))
     }

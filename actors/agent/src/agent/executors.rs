@@ -88,6 +88,9 @@ impl Agent {
         }
         self.hand_over(&run.framework_id, &run.executor_id, out);
         self.hand_over_kills(&run, out);
+        // Behind the tasks, which need not wait for it: an agent that dies before it knows where this executor
+        // is hears that from the executor, which is known by its run.
+        self.persist_executor(&run, out);
         if is_new && has_nothing {
             self.end_if_useless(Some(run), out);
         }
@@ -106,7 +109,6 @@ impl Agent {
             executor.standing == Standing::Registered && executor.pid.as_ref() == Some(&pid);
         executor.pid = Some(pid.clone());
         executor.standing = Standing::Registered;
-        self.persist_executor(run, out);
         if !watched {
             out.push(Effect::Monitor(pid.clone()));
         }

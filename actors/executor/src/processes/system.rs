@@ -95,14 +95,16 @@ impl SystemProcesses {
         Self { refusal, ..self }
     }
 
-    /// The same in containers. The launcher of the first starts now, on a thread of its own.
+    /// The same in containers. The launcher of the first starts now, on a thread of its own, unless one waits.
     pub fn contained(self, containers: Containers) -> Self {
         let containerizer = containers.containerizer.clone();
-        let thread = std::thread::Builder::new().name("launcher".to_owned());
-        // Without it, the first launch starts its launcher.
-        let _ = thread
-            .stack_size(WATCHER_STACK)
-            .spawn(move || containerizer.get_ready());
+        if !containerizer.is_ready() {
+            let thread = std::thread::Builder::new().name("launcher".to_owned());
+            // Without it, the first launch starts its launcher.
+            let _ = thread
+                .stack_size(WATCHER_STACK)
+                .spawn(move || containerizer.get_ready());
+        }
         let containers = Some(containers);
         Self { containers, ..self }
     }
