@@ -344,6 +344,11 @@ const WINDOW: Winsize = Winsize {
 impl Screen {
     /// Runs a line of the shell beside the task, on a terminal.
     fn open(cluster: &Cluster, line: &str) -> Self {
+        Self::with(&cluster.command(&["exec", "-it", &cluster.task, "sh", "-c", line]))
+    }
+
+    /// Runs that client on a terminal.
+    fn with(tepui: &Command) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).expect("a terminal");
         grantpt(&master)
@@ -358,7 +363,6 @@ impl Screen {
             .open(name)
             .expect("its end");
         let stream = || Stdio::from(end.try_clone().expect("a descriptor"));
-        let tepui = cluster.command(&["exec", "-it", &cluster.task, "sh", "-c", line]);
         // A session of its own on the terminal, so that it is told of changes of the window.
         let mut command = Command::new("setsid");
         command
@@ -416,6 +420,59 @@ fn a_command_has_this_terminal() {
         let left = tcgetattr(&screen.end).expect("settings");
         assert_eq!(left.local_modes, found.local_modes, "{kind}");
         assert_eq!(left.input_modes, found.input_modes, "{kind}");
+    }
+}
+
+#[test]
+fn a_command_that_ends_its_own_task_has_an_exit_code() {
+    for kind in KINDS {
+        let cluster = Cluster::with(kind, "until test -e go; do sleep 0.05; done");
+        let output = cluster.shell("echo going; touch go; exec sleep 100000");
+        assert_eq!(output.status.code(), Some(128 + 9), "{kind}: {output:?}");
+        assert_eq!(text(&output.stdout), "going\n", "{kind}");
+    }
+}
+
+#[test]
+fn a_job_of_one_command_has_this_terminal_and_ends_with_it() {
+    for kind in KINDS {
+        let cluster = Cluster::start(kind);
+        let line = "[ -t 0 ] && [ -t 2 ] && stty size; read word; echo got $word; exit 6";
+        let job = ["run", "-it", "--mem", "32", "--name", "shell", "--", line];
+        let mut screen = Screen::with(&cluster.command(&job));
+        screen.until("33 101");
+        let tasks = text(
+            &cluster
+                .command(&["tasks"])
+                .output()
+                .expect("it runs")
+                .stdout,
+        );
+        assert!(tasks.contains("shell.run.0.0"), "{tasks}");
+        screen.press("word\r");
+        screen.until("got word");
+        assert_eq!(screen.wait().code(), Some(6), "{kind}");
+        let tasks = cluster
+            .command(&["tasks", "--live"])
+            .output()
+            .expect("it runs");
+        assert!(!text(&tasks.stdout).contains("shell"), "{tasks:?}");
+        // Without a terminal, and with arguments as they are.
+        let mut command = cluster.command(&["run", "-i", "--mem", "32", "--", "cat", "-"]);
+        let cat = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut cat = cat.expect("it starts");
+        let mut input = cat.stdin.take().expect("stdin is a pipe");
+        input.write_all(b"from here\n").expect("it reads");
+        drop(input);
+        let output = cat.wait_with_output().expect("our child");
+        assert_eq!(text(&output.stdout), "from here\n", "{kind}");
+        assert!(output.status.success(), "{kind}");
+        let refused = cluster
+            .command(&["run", "-t", "--", "true"])
+            .output()
+            .expect("it runs");
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains("no terminal"), "{refused:?}");
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     output, sandbox,
 };
 use copy::Copy;
-use terminal::Terminal;
+pub(crate) use terminal::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,28 +65,62 @@ pub(crate) struct Arguments {
     command: Vec<String>,
 }
 
+/// A command with streams of this process.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// The program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// Whether stdin is for it.
+    pub(crate) interactive: bool,
+    /// The terminal that it uses.
+    pub(crate) terminal: Option<Terminal>,
+}
+
+impl Beside {
+    /// With this process's terminal, if that is wanted.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn of(command: Vec<String>, interactive: bool, tty: bool) -> anyhow::Result<Self> {
+        let none = || BadInput("-t: stdin and stdout are no terminal; leave -t out".to_owned());
+        let terminal = match tty {
+            true => Some(Terminal::of_this_process().ok_or_else(none)?),
+            false => None,
+        };
+        Ok(Self {
+            command,
+            interactive,
+            terminal,
+        })
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let terminal = match arguments.tty {
-        true => Some(Terminal::of_this_process().ok_or_else(|| {
-            BadInput("-t: stdin and stdout are no terminal; leave -t out".to_owned())
-        })?),
-        false => None,
-    };
+    let beside = Beside::of(arguments.command, arguments.interactive, arguments.tty)?;
     let client = Client::of(&arguments.master).await?;
-    let code = in_session(&client, &arguments, terminal).await;
+    let code = in_session(&client, &arguments.task, beside).await;
     client.close().await;
     Ok(ExitCode::from(code?))
 }
 
-async fn in_session(
+/// Runs a command beside a task, to its end. Returns the exit code for this process.
+///
+/// # Errors
+/// When there is no such task, it does not run, or its agent was lost.
+pub(crate) async fn in_session(
     client: &Client,
-    arguments: &Arguments,
-    terminal: Option<Terminal>,
+    name: &TaskName,
+    beside: Beside,
 ) -> anyhow::Result<u8> {
-    let task = running(client, &arguments.task).await?;
-    let agent = task.agent_pid.ok_or_else(|| away(&arguments.task))?;
+    let Beside {
+        command,
+        interactive,
+        terminal,
+    } = beside;
+    let task = running(client, name).await?;
+    let agent = task.agent_pid.ok_or_else(|| away(name))?;
     let mut environment = BTreeMap::new();
-    if let (true, Ok(term)) = (arguments.tty, std::env::var("TERM")) {
+    if let (true, Ok(term)) = (terminal.is_some(), std::env::var("TERM")) {
         environment.insert("TERM".to_owned(), term);
     }
     let open = session::Open {
@@ -94,13 +128,13 @@ async fn in_session(
         client: client.presence()?,
         framework_id: task.task.framework_id,
         executor_id: task.task.info.executor_id(),
-        task_id: arguments.task.task.clone(),
-        command: arguments.command.clone(),
+        task_id: name.task.clone(),
+        command,
         environment,
-        input: arguments.interactive,
+        input: interactive,
         terminal: terminal.as_ref().map(Terminal::size),
     };
-    let copy = Copy::new(client, agent, arguments.interactive, terminal)?;
+    let copy = Copy::new(client, agent, interactive, terminal)?;
     match copy.run(open).await? {
         Ok(code) => Ok(code),
         Err(refusal) => match refusal.exit_code {

@@ -9,6 +9,7 @@
 //! `run/watch.rs` has the news that are printed on the way.
 
 mod files;
+mod interactive;
 mod lifecycle;
 mod network;
 mod watch;
@@ -38,6 +39,7 @@ use crate::{
     output,
 };
 use files::FileFlags;
+use interactive::InteractiveFlags;
 use lifecycle::LifecycleFlags;
 use network::NetworkFlags;
 use watch::{Receiver, Watched};
@@ -55,6 +57,7 @@ Examples:
   tepui run --image oci:/srv/images/busybox:1 -- ls /
   tepui run --health-http 8080/health --restarts 5 -- ./server --port 8080
   tepui run --publish 31080:8080 -- ./server --port 8080    with a network of its own
+  tepui run -it -- bash               with this terminal, in a task of its own
   tepui run --state-dir /var/lib/count --job wordcount.toml    goes on when started again
 
 One argument is a line for /bin/sh; several are a program and its arguments. In an image, a program
@@ -76,7 +79,7 @@ A job file has groups of commands, which may wait for each other:
   command = \"for task in $TEPUI_TASKS_MAP; do tepui logs $task stdout; done | sort\"
 
 Exit codes: 0 all tasks finished; 1 a task failed; 2 the input is bad; 130 and 143 ended by
-SIGINT and SIGTERM, with all tasks.";
+SIGINT and SIGTERM, with all tasks. With -i or -t: as `tepui exec`.";
 
 /// When, and how often, it is told that nothing happens.
 const HINT_AFTER: Duration = Duration::from_secs(5);
@@ -143,6 +146,8 @@ pub(crate) struct Arguments {
     lifecycle: LifecycleFlags,
     #[command(flatten)]
     network: NetworkFlags,
+    #[command(flatten)]
+    interactive: InteractiveFlags,
     /// Print nothing but errors
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -153,7 +158,19 @@ pub(crate) struct Arguments {
     master: MasterAddress,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let beside = match arguments.interactive.are_set() {
+        true => {
+            let Arguments {
+                command,
+                name,
+                interactive,
+                ..
+            } = &mut arguments;
+            Some(interactive.take(command, name)?)
+        }
+        false => None,
+    };
     let job = arguments.job()?;
     let pod = arguments.pod.as_ref().map(|_| match arguments.keep_others {
         true => GroupPolicy::KeepOthers,
@@ -197,9 +214,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(policy) => start_pod(&node, &master, job, account, policy),
         None => start(&node, &master, job, account, store),
     };
-    let ended = match started {
-        Ok(running) => running.wait(&mut signals, form).await,
-        Err(error) => Err(error),
+    let ended = match (started, beside) {
+        (Ok(running), None) => running.wait(&mut signals, form).await,
+        (Ok(running), Some(beside)) => {
+            let client = Client::of(&arguments.master).await?;
+            let ended = running.with_command(&client, beside, &mut signals).await;
+            client.close().await;
+            ended
+        }
+        (Err(error), _) => Err(error),
     };
     node.shutdown().await;
     ended

@@ -77,6 +77,8 @@ pub enum Timer {
     },
     /// A session that was closed must be over.
     Session(Uuid),
+    /// Those who read from sessions have had their time.
+    Farewell,
     /// Send unacknowledged updates again.
     Resend,
 }

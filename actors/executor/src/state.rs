@@ -63,6 +63,7 @@ pub struct Executor {
     unacknowledged: Vec<TaskStatus>,
     resend_armed: bool,
     sessions: sessions::Sessions,
+    farewell: Farewell,
     /// Whether it ever had a task: a command executor without one waits for its first.
     had_task: bool,
     leaving: Option<Leaving>,
@@ -84,6 +85,14 @@ enum Leaving {
     Shutdown,
     /// The agent is gone for good or disowns us; nobody will acknowledge anything.
     Abandoned,
+}
+
+/// Whether an executor that has nothing left to do waits for those who still read from sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    NotYet,
+    Waiting,
+    Over,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -141,6 +150,7 @@ impl Executor {
             unacknowledged: Vec::new(),
             resend_armed: false,
             sessions: BTreeMap::new(),
+            farewell: Farewell::NotYet,
             had_task: false,
             leaving: None,
             rng,
@@ -157,6 +167,10 @@ impl Executor {
             Timer::Completion(task_id) => self.completion_over(now, &task_id, out),
             Timer::Restart { task_id, restart } => self.restart(&task_id, restart, out),
             Timer::Session(id) => self.session_grace_over(id, out),
+            Timer::Farewell => {
+                self.farewell = Farewell::Over;
+                self.stop_if_done(out);
+            }
             Timer::Resend => self.resend(out),
         }
     }
@@ -220,8 +234,9 @@ impl Executor {
         self.arm_resend(out);
     }
 
-    /// Ends the executor when nothing is left to do.
-    fn stop_if_done(&self, out: &mut Vec<Effect>) {
+    /// Ends the executor when nothing is left to do. How the commands of sessions ended is to be heard before: a
+    /// command that ends its own task has an exit code, too.
+    fn stop_if_done(&mut self, out: &mut Vec<Effect>) {
         let ended = self.tasks.values().all(|task| task.phase == Phase::Ended);
         let why = match self.leaving {
             Some(Leaving::Abandoned) if ended => "no agent wants this executor any more",
@@ -231,6 +246,16 @@ impl Executor {
             }
             _ => return,
         };
+        let is_heard = self.sessions.is_empty() || self.leaving == Some(Leaving::Abandoned);
+        match self.farewell {
+            Farewell::NotYet if !is_heard => {
+                self.farewell = Farewell::Waiting;
+                let (after, timer) = (sessions::FAREWELL, Timer::Farewell);
+                return out.push(Effect::Timer { after, timer });
+            }
+            Farewell::Waiting if !is_heard => return,
+            _ => {}
+        }
         out.push(Effect::Stop { why });
     }
 }

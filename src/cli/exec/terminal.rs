@@ -6,13 +6,14 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use tepui_protocol::WindowSize;
 
 /// A terminal as it was found; it is that way again when this is dropped.
-pub(super) struct Terminal {
+#[derive(Debug)]
+pub(crate) struct Terminal {
     found: Termios,
 }
 
 impl Terminal {
     /// That of stdin and stdout; none where these are something else.
-    pub(super) fn of_this_process() -> Option<Self> {
+    pub(crate) fn of_this_process() -> Option<Self> {
         let both = io::stdin().is_terminal() && io::stdout().is_terminal();
         let found = tcgetattr(io::stdin()).ok().filter(|_| both)?;
         Some(Self { found })
@@ -22,14 +23,14 @@ impl Terminal {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn make_raw(&self) -> io::Result<()> {
+    pub(crate) fn make_raw(&self) -> io::Result<()> {
         let mut raw = self.found.clone();
         raw.make_raw();
         Ok(tcsetattr(io::stdin(), OptionalActions::Now, &raw)?)
     }
 
     /// How large its window is now.
-    pub(super) fn size(&self) -> WindowSize {
+    pub(crate) fn size(&self) -> WindowSize {
         match tcgetwinsize(io::stdout()) {
             Ok(size) if size.ws_row > 0 && size.ws_col > 0 => WindowSize {
                 rows: size.ws_row,

@@ -29,6 +29,9 @@ pub const SESSIONS_MAX: usize = 32;
 /// From the loss of its terminal or its input to its end.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long an executor without tasks waits for those who read from its sessions.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Session {
@@ -89,7 +92,10 @@ impl Executor {
             return;
         };
         match (runs, session.standing) {
-            (false, _) => drop(self.sessions.remove(&id)),
+            (false, _) => {
+                self.sessions.remove(&id);
+                self.stop_if_done(out);
+            }
             (true, Standing::Unwanted) => {
                 session.standing = Standing::Open;
                 self.on_close(id, out);
@@ -166,6 +172,7 @@ impl Executor {
     fn forget_session(&mut self, id: Uuid, out: &mut Vec<Effect>) {
         if self.sessions.remove(&id).is_some() {
             out.push(Effect::ForgetSession(id));
+            self.stop_if_done(out);
         }
     }
 }

@@ -89,6 +89,28 @@ fn sessions_end_with_their_task_and_what_they_wrote_stays() {
 }
 
 #[test]
+fn an_executor_without_tasks_waits_a_while_for_those_who_read_from_its_sessions() {
+    for reads in [true, false] {
+        let mut bench = with_sessions(&[1, 2]);
+        bench.ended("a", tepui_isolation::Ended::Exited { code: 0 });
+        let out = bench.acknowledge("a");
+        assert_eq!(timers(&out), [(Duration::from_secs(2), &Timer::Farewell)]);
+        assert!(!stops(&out));
+        for n in [1, 2] {
+            let out = bench.on(|e, _, out| e.on_session_ended(name(n), out));
+            assert!(!stops(&out));
+        }
+        let out = bench.on(|e, _, out| e.on_read_to_end(name(1), out));
+        assert!(!stops(&out));
+        let out = match reads {
+            true => bench.on(|e, _, out| e.on_read_to_end(name(2), out)),
+            false => bench.timer(Timer::Farewell),
+        };
+        assert!(stops(&out));
+    }
+}
+
+#[test]
 fn sessions_end_with_the_agent_that_asked_for_them() {
     let mut bench = with_sessions(&[1]);
     assert_eq!(done(&bench.agent_lost()), [("hang up", name(1))]);
