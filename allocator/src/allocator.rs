@@ -229,6 +229,21 @@ pub trait Allocator: Send + fmt::Debug {
         now: Timestamp,
     ) -> Result<(), NotHeld>;
 
+    /// Takes back resources that a framework held and did not decline: others come before it. For `span`, it is not
+    /// offered these, as after a refusal, but that does not count as declining (see
+    /// [`crate::Options::decline_backoff`]).
+    ///
+    /// # Errors
+    /// As [`Allocator::recover`].
+    fn set_aside(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        span: Duration,
+        now: Timestamp,
+    ) -> Result<(), NotHeld>;
+
     /// Reservations on what a framework holds have changed: of an agent, it holds `to` where it held `from`, and
     /// the agent has that. Both are allocated to roles, are of the same amounts, and differ in reservations alone.
     ///

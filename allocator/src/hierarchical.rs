@@ -37,7 +37,7 @@ use crate::{
         AgentView, Allocation, Allocator, Counters, FrameworkTerms, FrameworkView, NotHeld,
         RoleView,
     },
-    patience::Patience,
+    patience::{Patience, Refusal},
     quota::{QuotaError, Quotas},
     share::Weight,
     sorter::{DrfSorter, Sorter},
@@ -145,7 +145,7 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
         id: &FrameworkId,
         agent: &AgentId,
         resources: &Resources,
-        timeout: Duration,
+        refusal: Refusal,
         now: Timestamp,
     ) {
         let Some(framework) = self.frameworks.get(id) else {
@@ -156,13 +156,38 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Hierarchical<R, F> {
                 let interval = self.options.allocation_interval;
                 let timeout = self
                     .patience
-                    .refused(id, &role, timeout, interval, self.runs);
+                    .refused(id, &role, refusal, interval, self.runs);
                 if !timeout.is_zero() {
                     let key = (id.clone(), role, agent.clone());
                     self.filters.add(key, refused.unallocate(), timeout, now);
                 }
             }
         }
+    }
+
+    /// Takes back what a framework holds, which may be offered to it again when `refusal` is over.
+    fn take_from(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        refusal: Option<Refusal>,
+        now: Timestamp,
+    ) -> Result<(), NotHeld> {
+        let Some(ledger) = self.agents.get_mut(agent) else {
+            return Ok(());
+        };
+        if let Err(held) = ledger.give_back(framework, resources) {
+            if held.is_empty() && !self.frameworks.contains_key(framework) {
+                return Ok(());
+            }
+            return Err(NotHeld::new(framework, agent, resources, held));
+        }
+        self.release(framework, resources);
+        if let Some(refusal) = refusal.filter(|refusal| self.patience.matters(*refusal)) {
+            self.refuse(framework, agent, resources, refusal, now);
+        }
+        Ok(())
     }
 }
 
@@ -325,21 +350,20 @@ impl<R: Sorter<Role>, F: Sorter<FrameworkId>> Allocator for Hierarchical<R, F> {
         filter: Option<Duration>,
         now: Timestamp,
     ) -> Result<(), NotHeld> {
-        let Some(ledger) = self.agents.get_mut(agent) else {
-            return Ok(());
-        };
-        if let Err(held) = ledger.give_back(framework, resources) {
-            if held.is_empty() && !self.frameworks.contains_key(framework) {
-                return Ok(());
-            }
-            return Err(NotHeld::new(framework, agent, resources, held));
-        }
-        self.release(framework, resources);
-        if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero() || self.patience.is_on())
-        {
-            self.refuse(framework, agent, resources, timeout, now);
-        }
-        Ok(())
+        let refusal = filter.map(Refusal::Declined);
+        self.take_from(framework, agent, resources, refusal, now)
+    }
+
+    fn set_aside(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        span: Duration,
+        now: Timestamp,
+    ) -> Result<(), NotHeld> {
+        let refusal = Some(Refusal::SetAside(span));
+        self.take_from(framework, agent, resources, refusal, now)
     }
 
     fn convert(

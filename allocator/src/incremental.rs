@@ -60,7 +60,7 @@ use crate::{
         RoleView,
     },
     hierarchical::{AgentOrder, Options},
-    patience::Patience,
+    patience::{Patience, Refusal},
     quota::QuotaError,
     share::Weight,
 };
@@ -121,6 +121,34 @@ impl IncrementalDrf {
             shuffle,
             options,
         }
+    }
+
+    /// Takes back what a framework holds, which may be offered to it again when `refusal` is over.
+    fn take_from(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        refusal: Option<Refusal>,
+        now: Timestamp,
+    ) -> Result<(), NotHeld> {
+        let Some(number) = self.agents.number(agent) else {
+            return Ok(());
+        };
+        let member = self.members.number(framework);
+        match self.take_back(number, framework, member, resources) {
+            Err(held) if held.is_empty() && member.is_none() => return Ok(()),
+            Err(held) => {
+                return Err(NotHeld::new(framework, agent, resources, held));
+            }
+            Ok(()) => {}
+        }
+        if let Some(refusal) = refusal.filter(|refusal| self.patience.matters(*refusal))
+            && let Some(member) = member
+        {
+            self.refuse(member, number, resources, refusal, now);
+        }
+        Ok(())
     }
 }
 
@@ -262,23 +290,20 @@ impl Allocator for IncrementalDrf {
         filter: Option<Duration>,
         now: Timestamp,
     ) -> Result<(), NotHeld> {
-        let Some(number) = self.agents.number(agent) else {
-            return Ok(());
-        };
-        let member = self.members.number(framework);
-        match self.take_back(number, framework, member, resources) {
-            Err(held) if held.is_empty() && member.is_none() => return Ok(()),
-            Err(held) => {
-                return Err(NotHeld::new(framework, agent, resources, held));
-            }
-            Ok(()) => {}
-        }
-        if let Some(timeout) = filter.filter(|timeout| !timeout.is_zero() || self.patience.is_on())
-            && let Some(member) = member
-        {
-            self.refuse(member, number, resources, timeout, now);
-        }
-        Ok(())
+        let refusal = filter.map(Refusal::Declined);
+        self.take_from(framework, agent, resources, refusal, now)
+    }
+
+    fn set_aside(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        span: Duration,
+        now: Timestamp,
+    ) -> Result<(), NotHeld> {
+        let refusal = Some(Refusal::SetAside(span));
+        self.take_from(framework, agent, resources, refusal, now)
     }
 
     fn convert(

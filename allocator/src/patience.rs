@@ -20,6 +20,15 @@ use tepui_protocol::{FrameworkId, Role};
 /// So many runs in a row may be declined before it matters.
 const FREE_RUNS: u32 = 3;
 
+/// Why a framework is offered nothing of what comes back from it, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It does not want it.
+    Declined(Duration),
+    /// It may want it, but others come first.
+    SetAside(Duration),
+}
+
 /// Runs that were declined, one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Streak {
@@ -43,19 +52,27 @@ impl Patience {
         }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        self.longest.is_some()
+    /// Whether a refusal makes any difference.
+    pub(crate) fn matters(&self, refusal: Refusal) -> bool {
+        match refusal {
+            Refusal::Declined(span) => !span.is_zero() || self.longest.is_some(),
+            Refusal::SetAside(span) => !span.is_zero(),
+        }
     }
 
-    /// For how long a refusal of `timeout` holds, made after run number `run`. Refusals hold for `interval` at least.
+    /// For how long a refusal holds, made after run number `run`. Refusals hold for `interval` at least.
     pub(crate) fn refused(
         &mut self,
         id: &FrameworkId,
         role: &Role,
-        timeout: Duration,
+        refusal: Refusal,
         interval: Duration,
         run: u64,
     ) -> Duration {
+        let timeout = match refusal {
+            Refusal::Declined(timeout) => timeout,
+            Refusal::SetAside(span) => return span,
+        };
         if self.longest.is_none() {
             return timeout;
         }
@@ -127,6 +144,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const DECLINED: Refusal = Refusal::Declined(SECOND);
 
     fn subject() -> (Patience, FrameworkId, Role) {
         let longest = Some(60 * SECOND);
@@ -140,7 +158,8 @@ mod tests {
     #[test]
     fn refusals_hold_longer_from_the_fourth_run_on_and_not_beyond_the_longest() {
         let (mut patience, f, r) = subject();
-        let mut refuse = |run| patience.refused(&f, &r, 5 * SECOND, SECOND, run).as_secs();
+        let declined = Refusal::Declined(5 * SECOND);
+        let mut refuse = |run| patience.refused(&f, &r, declined, SECOND, run).as_secs();
         assert_eq!(refuse(1), 5);
         assert_eq!(refuse(1), 5, "offers of one run count once");
         let later: Vec<u64> = (2..10).map(&mut refuse).collect();
@@ -149,14 +168,14 @@ mod tests {
         assert_eq!(patience.backed_off(), 1);
         // One that says more is believed; the interval is the least.
         assert_eq!(
-            patience.refused(&f, &r, 600 * SECOND, SECOND, 20),
+            patience.refused(&f, &r, Refusal::Declined(600 * SECOND), SECOND, 20),
             600 * SECOND
         );
         patience.clear(&f, &BTreeSet::from([r.clone()]));
         assert_eq!(patience.declined_runs(&f, &r), None);
         let mut refuse = |run| {
             patience
-                .refused(&f, &r, Duration::ZERO, SECOND, run)
+                .refused(&f, &r, Refusal::Declined(Duration::ZERO), SECOND, run)
                 .as_secs()
         };
         assert_eq!([30, 31, 32, 33, 34].map(&mut refuse), [0, 0, 0, 2, 4]);
@@ -167,8 +186,8 @@ mod tests {
         let (mut patience, f, r) = subject();
         let other = Role::new("other").unwrap();
         for run in 1..6 {
-            patience.refused(&f, &r, SECOND, SECOND, run);
-            patience.refused(&f, &other, SECOND, SECOND, run);
+            patience.refused(&f, &r, DECLINED, SECOND, run);
+            patience.refused(&f, &other, DECLINED, SECOND, run);
         }
         patience.used(&f, &r);
         assert_eq!(patience.declined_runs(&f, &r), None);
@@ -183,8 +202,20 @@ mod tests {
         let (_, f, r) = subject();
         let mut patience = Patience::new(None);
         for run in 1..9 {
-            assert_eq!(patience.refused(&f, &r, SECOND, SECOND, run), SECOND);
+            assert_eq!(patience.refused(&f, &r, DECLINED, SECOND, run), SECOND);
         }
         assert!(patience.streaks.is_empty());
+    }
+
+    #[test]
+    fn what_is_set_aside_was_not_declined() {
+        let (mut patience, f, r) = subject();
+        for run in 1..9 {
+            let aside = Refusal::SetAside(5 * SECOND);
+            assert_eq!(patience.refused(&f, &r, aside, SECOND, run), 5 * SECOND);
+        }
+        assert_eq!(patience.declined_runs(&f, &r), None);
+        assert!(!patience.matters(Refusal::SetAside(Duration::ZERO)));
+        assert!(patience.matters(Refusal::Declined(Duration::ZERO)));
     }
 }

@@ -29,6 +29,7 @@ impl IncrementalDrf {
         Some(Explanation {
             runs: self.runs,
             turns: turns.collect(),
+            gangs: Vec::new(),
         })
     }
 

@@ -1,9 +1,6 @@
 //! The frameworks by number, their seats in roles, and what they hold there.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tepui_protocol::{AgentId, FrameworkId, Resources, Role, Timestamp};
 
@@ -13,6 +10,7 @@ use crate::{
     engine::Refusals as AgentSet,
     hierarchical::Framework,
     incremental::names::{Amounts, LANES},
+    patience::Refusal,
 };
 
 /// A framework that is known.
@@ -240,7 +238,7 @@ impl IncrementalDrf {
         framework: u32,
         agent: u32,
         resources: &Resources,
-        timeout: Duration,
+        refusal: Refusal,
         now: Timestamp,
     ) {
         let member = self.members.get(framework);
@@ -251,7 +249,7 @@ impl IncrementalDrf {
             {
                 let interval = self.options.allocation_interval;
                 let timeout =
-                    (self.patience).refused(&member.id, role, timeout, interval, self.runs);
+                    (self.patience).refused(&member.id, role, refusal, interval, self.runs);
                 if !timeout.is_zero() {
                     let refused = refused.unallocate();
                     self.filters.add((seat, role, agent), refused, timeout, now);
