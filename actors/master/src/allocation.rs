@@ -159,7 +159,7 @@ impl Desk {
                 self.ledgers.remove(&id);
             }
             Call::DeactivateAgent { id } => allocator.deactivate_agent(&id),
-            Call::Recover { .. } => self.recover(now, call),
+            Call::Recover { .. } | Call::SetAside { .. } => self.recover(now, call),
             Call::Convert {
                 framework,
                 agent,
@@ -186,19 +186,29 @@ impl Desk {
     }
 
     fn recover(&mut self, now: Timestamp, call: Call) {
-        let Call::Recover {
-            framework,
-            agent,
-            resources,
-            refused,
-        } = call
-        else {
-            return;
+        let allocator = &mut self.allocator;
+        let (agent, recovered, refused) = match call {
+            Call::Recover {
+                framework,
+                agent,
+                resources,
+                refused,
+            } => {
+                let done = allocator.recover(&framework, &agent, &resources, refused, now);
+                (agent, done, refused)
+            }
+            Call::SetAside {
+                framework,
+                agent,
+                resources,
+                span,
+            } => {
+                let done = allocator.set_aside(&framework, &agent, &resources, span, now);
+                (agent, done, Some(span))
+            }
+            _ => return,
         };
-        if let Err(error) = self
-            .allocator
-            .recover(&framework, &agent, &resources, refused, now)
-        {
+        if let Err(error) = recovered {
             tracing::error!(%error, "the books of master and allocator differ");
             debug_assert!(false, "the books of master and allocator agree: {error}");
         }

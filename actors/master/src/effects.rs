@@ -165,6 +165,13 @@ pub enum Call {
         /// Present when the framework refused them: for how long it does not want them.
         refused: Option<Duration>,
     },
+    /// Resources are free again that a framework did not decline: for `span`, others come before it.
+    SetAside {
+        framework: FrameworkId,
+        agent: AgentId,
+        resources: Resources,
+        span: Duration,
+    },
     /// Reservations on what a framework holds of an agent have changed.
     Convert {
         framework: FrameworkId,

@@ -140,7 +140,7 @@ impl Master {
                 out.push(Effect::Allocator(Call::Tick));
                 self.ask_to_leave(now, out);
                 self.revoke(now, out);
-                self.give_up_gang(now, out);
+                self.give_up_gangs(now, out);
                 out.push(after(self.config.allocation_interval, Timer::Allocation));
             }
             Timer::Heartbeat {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Quantities, Role};
+use crate::{Quantities, Role, gang::GangStanding};
 
 /// What becomes of an agent's resources for a framework in a role; the first reason that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,4 +97,7 @@ pub struct Explanation {
     pub runs: u64,
     /// By role.
     pub turns: Vec<Turn>,
+    /// Its gangs that have not begun; the master's part of the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gangs: Vec<GangStanding>,
 }

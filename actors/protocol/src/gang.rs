@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Quantities, Resources};
+use crate::{AgentId, Quantities, Resources, Role, Timestamp};
 
 /// What a framework needs at once to begin in a role: room for so many tasks of a size, on so many agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,18 +51,62 @@ impl Gang {
         &self,
         offered: impl IntoIterator<Item = (&'a AgentId, &'a Resources)>,
     ) -> bool {
+        let rooms = self.rooms(offered);
+        let sum = rooms.iter().map(|room| u64::from(*room)).sum::<u64>();
+        sum >= u64::from(self.tasks) && rooms.len() as u64 >= u64::from(self.agents)
+    }
+
+    /// For how many tasks there is room on each agent with room for one; what is named twice adds up.
+    pub fn rooms<'a>(
+        &self,
+        offered: impl IntoIterator<Item = (&'a AgentId, &'a Resources)>,
+    ) -> Vec<u32> {
         let mut agents = BTreeMap::<&AgentId, Resources>::new();
         for (agent, resources) in offered {
             *agents.entry(agent).or_default() += resources;
         }
-        let rooms: Vec<u32> = agents
-            .values()
-            .map(|all| self.room(all))
-            .filter(|room| *room > 0)
-            .collect();
-        let sum = rooms.iter().map(|room| u64::from(*room)).sum::<u64>();
-        sum >= u64::from(self.tasks) && rooms.len() as u64 >= u64::from(self.agents)
+        let rooms = agents.values().map(|all| self.room(all));
+        rooms.filter(|room| *room > 0).collect()
     }
+}
+
+/// What a gang that has not begun is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GangState {
+    /// Nothing is kept back for it.
+    Waits,
+    /// Something is kept back for it, and given back if it is not enough by then.
+    Gathers {
+        /// That time.
+        until: Timestamp,
+    },
+    /// It gathered in vain, and is offered nothing of what it had until then.
+    Pauses {
+        /// That time.
+        until: Timestamp,
+    },
+}
+
+/// How far a gang is that has not begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GangStanding {
+    /// In which role.
+    pub role: Role,
+    /// What it needs.
+    pub gang: Gang,
+    /// What it does.
+    pub state: GangState,
+    /// What is kept back for it: no framework is told of a part.
+    pub held: Quantities,
+    /// That is room for so many of its tasks,
+    pub room: u64,
+    /// on so many agents.
+    pub on_agents: usize,
+    /// So many times in a row it gathered in vain.
+    pub vain: u32,
+    /// So many gangs came before it and have not begun; they go first where both could begin.
+    pub before: usize,
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use tepui_protocol::{
     messages::{
         agent::{ExecutorExited, Pong, Register, Reregister, StatusUpdate, Unregister},
         operator::{
-            DrainAgent, GetAgents, GetFrameworks, GetMaintenance, GetMaster, GetOffers, GetRoles,
-            GetServiceLevels, GetTasks, KillTask, ReactivateAgent, ReserveResources,
+            DrainAgent, GetAgents, GetFrameworks, GetGangs, GetMaintenance, GetMaster, GetOffers,
+            GetRoles, GetServiceLevels, GetTasks, KillTask, ReactivateAgent, ReserveResources,
             StartMaintenance, StopMaintenance, TeardownFramework, UnreserveResources,
             UpdateMaintenanceSchedule, UpdateQuota, UpdateServiceLevel, UpdateWeights,
         },
@@ -28,7 +28,7 @@ accepts!(MasterActor:
     Subscribe, Teardown, Accept, Decline, Revive, Suppress, Kill, Acknowledge, Reconcile,
     Register, Reregister, StatusUpdate, ExecutorExited, Pong, Unregister,
     AcceptInverseOffers, DeclineInverseOffers,
-    GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles, GetMaintenance, GetServiceLevels, UpdateServiceLevel,
+    GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles, GetMaintenance, GetServiceLevels, GetGangs, UpdateServiceLevel,
     UpdateMaintenanceSchedule, StartMaintenance, StopMaintenance, DrainAgent, ReactivateAgent,
     UpdateWeights, UpdateQuota, ReserveResources, UnreserveResources, KillTask, TeardownFramework,
 );
@@ -89,6 +89,7 @@ questions! {
     GetRoles => |state, _question, _now| state.roles(),
     GetServiceLevels => |state, _question, _now| state.service_levels(),
     GetMaintenance => |state, _question, _now| state.maintenance(),
+    GetGangs => |state, question, now| state.gangs(now, &question.framework_id),
 }
 
 /// Commands, answered once what they change is durable.

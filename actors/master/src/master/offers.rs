@@ -14,9 +14,6 @@ use tepui_protocol::{
 use super::{Master, after};
 use crate::effects::{Call, Effect, Effects, Letter, Timer};
 
-/// How long a framework with a gang is offered nothing while another one gathers.
-const WAIT: Duration = Duration::from_secs(5);
-
 /// Resources that the allocator grants to a framework.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
@@ -31,8 +28,6 @@ enum Fate {
     Offer,
     /// Until there are enough for all of a gang.
     Keep,
-    /// Another gang gathers: others may have them meanwhile.
-    Wait,
     /// The allocator has forgotten them, or will before it does anything else.
     Void,
     /// The framework or the agent is away.
@@ -57,10 +52,10 @@ impl Master {
         );
         let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
         for Granted { allocation, ledger } in granted {
-            match self.fate(now, &allocation, ledger) {
+            match self.fate(&allocation, ledger) {
                 Fate::Keep => {
                     let offer = self.make_offer(allocation, out);
-                    self.gather(&offer);
+                    self.gather(now, &offer);
                 }
                 Fate::Offer => {
                     let offer = self.make_offer(allocation, out);
@@ -70,12 +65,6 @@ impl Master {
                         .push(offer);
                 }
                 Fate::Void => {}
-                Fate::Wait => out.push(Effect::Allocator(Call::Recover {
-                    framework: allocation.framework,
-                    agent: allocation.agent,
-                    resources: allocation.resources,
-                    refused: Some(WAIT),
-                })),
                 Fate::GiveBack => out.push(Effect::Allocator(Call::Recover {
                     framework: allocation.framework,
                     agent: allocation.agent,
@@ -92,10 +81,10 @@ impl Master {
                 framework.send(Offers { offers }, out);
             }
         }
-        self.complete_gang(now, out);
+        self.settle_gangs(now, out);
     }
 
-    fn fate(&mut self, now: Timestamp, allocation: &Allocation, ledger: u64) -> Fate {
+    fn fate(&self, allocation: &Allocation, ledger: u64) -> Fate {
         let framework = self.frameworks.get(&allocation.framework);
         let agent = self
             .agents
@@ -119,8 +108,7 @@ impl Master {
         } = allocation;
         match self.gang(framework, role).is_some() {
             false => Fate::Offer,
-            true if self.may_gather(now, framework, role) => Fate::Keep,
-            true => Fate::Wait,
+            true => Fate::Keep,
         }
     }
 
@@ -272,6 +260,18 @@ impl Master {
             refused,
         }));
         Some(offer)
+    }
+
+    /// Ends an offer that its framework did not decline: others come before it, for `span`.
+    pub(super) fn set_offer_aside(&mut self, id: &OfferId, span: Duration, out: &mut Effects) {
+        if let Some(offer) = self.take_offer(id) {
+            out.push(Effect::Allocator(Call::SetAside {
+                framework: offer.framework_id,
+                agent: offer.agent_id,
+                resources: offer.resources,
+                span,
+            }));
+        }
     }
 
     /// Takes an offer out of all books; what becomes of its resources is the caller's.

@@ -12,6 +12,7 @@ use crate::{
     AgentId, AgentInfo, ExecutorId, Explanation, FrameworkId, FrameworkInfo, GpuShare, KillPolicy,
     MasterId, Offer, Quantities, Quota, Resources, Role, TaskId, TaskState, Timestamp,
     Unavailability, Usage,
+    gang::GangStanding,
     maintenance::{Answer, Mode, Schedule},
     service::{ServiceLevel, ServiceSummary},
     task::Task,
@@ -190,6 +191,14 @@ pub struct RoleSummary {
 #[message(name = "tepui.operator.Explain", reply = Option<Explanation>)]
 pub struct Explain {
     /// Which.
+    pub framework_id: FrameworkId,
+}
+
+/// Asks how far a framework's gangs are that have not begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.operator.GetGangs", reply = Vec<GangStanding>)]
+pub struct GetGangs {
+    /// Whose.
     pub framework_id: FrameworkId,
 }
 
