@@ -12,16 +12,22 @@
 //! 3. Revocable units before others, then the lowest priority: nothing goes while less important units would do.
 //! 4. As few tasks as possible of the most important units that must go; the youngest of equals.
 //!
+//! [`Claim`] does so agent by agent, so that what is asked fits somewhere afterwards (`revocation/sites.rs`).
+//!
 //! Finding the fewest is a covering problem (NP-hard); see [`plan`](Pool::plan) for how near it comes.
 //
 //= yarn, reclaim of guaranteed capacity; mesos, revocable resources
 
 mod cover;
 mod grace;
+mod sites;
 
 use std::{cmp::Reverse, time::Duration};
 
-pub use self::grace::{Revocation, Step};
+pub use self::{
+    grace::{Revocation, Step},
+    sites::{Claim, Site, Victim},
+};
 use crate::order::Amounts;
 
 /// A role of the pool.
@@ -115,6 +121,11 @@ impl<const L: usize> Pool<'_, L> {
     /// When a role or a unit names a holder that is not there.
     pub fn plan(&self, claimant: usize, claim: &Amounts<L>) -> Result<Vec<usize>, Unclaimable> {
         self.check_guarantee(claimant, claim)?;
+        self.cover(claimant, claim)
+    }
+
+    /// As [`Pool::plan`], whatever the guarantee of the claimant.
+    fn cover(&self, claimant: usize, claim: &Amounts<L>) -> Result<Vec<usize>, Unclaimable> {
         let need: Amounts<L> = std::array::from_fn(|j| claim[j].saturating_sub(self.free[j]));
         let mut order: Vec<usize> = (0..self.units.len())
             .filter(|&at| !self.is_below(self.units[at].role, claimant))
