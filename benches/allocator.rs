@@ -7,7 +7,7 @@
 //! | a shard under a million events a second from four threads, with readers | `allocator/under_load.rs` |
 //! | Mesos's own benchmarks, through the trait that the master uses | `allocator/mesos.rs` |
 //! | Mesos's benchmark of quota, 3,000 roles | `allocator/quota.rs` |
-//! | Mesos's other benchmarks of its allocator, in all of their sizes; only when asked for: `only=grid` | `allocator/grid.rs` |
+//! | Mesos's other benchmarks of its allocator, in all of their sizes; only when asked for: `only=grid` | `allocator/grid.rs`, `allocator/sorter.rs` |
 //! | offers a second of a full round through the trait that the master uses, beside a bare scan | here |
 //!
 //! A round: every agent is free, each goes to the framework whose turn it is, all is declined
@@ -28,6 +28,8 @@ mod mesos;
 mod optimistic;
 #[path = "allocator/quota.rs"]
 mod quota;
+#[path = "allocator/sorter.rs"]
+mod sorter;
 #[path = "allocator/under_load.rs"]
 mod under_load;
 #[path = "allocator/workload.rs"]

@@ -12,9 +12,9 @@
 //! | `NonQuotaVsQuota` | roles | a run that gives all away; one that finds nothing to give; with and without quota |
 //! | `UpdateAllocation` | reservations on one agent | a reservation is made, or undone, on what is offered of it |
 //! | `MultiFrameworkAllocations` | one | runs until 4,000 + 5 x 500 + 20 x 50 tasks were launched by frameworks of three kinds |
+//! | `FullSort`, `HierarchyFullSort` | agents x clients | the sorter alone: `sorter.rs` |
 //!
-//! `LargeAndSmallQuota` is `quota.rs`. The `FullSort` benchmarks have nothing to measure here: the tree is never
-//! sorted as a whole. Where Mesos was measured (see `mesos.rs`), its figure stands beside; those rows go into the
+//! `LargeAndSmallQuota` is `quota.rs`. Where Mesos was measured (see `mesos.rs`), its figure stands beside; those rows go into the
 //! file of figures, all are printed.
 
 use std::{
@@ -32,6 +32,7 @@ use tepui_protocol::{
 use super::{
     figures::record,
     mesos::{Cluster, FOR_EVER, agent_info, cpu_ms, median},
+    sorter,
 };
 
 const AGENTS: [u64; 6] = [1_000, 5_000, 10_000, 20_000, 30_000, 50_000];
@@ -441,5 +442,11 @@ pub(crate) fn all(only: &str) {
     }
     if is_wanted("MultiFrameworkAllocations") {
         several_kinds();
+    }
+    if is_wanted("FullSort") {
+        sorter::full_sort();
+    }
+    if is_wanted("HierarchyFullSort") {
+        sorter::hierarchy();
     }
 }
