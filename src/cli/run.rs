@@ -127,6 +127,14 @@ pub(crate) struct Arguments {
     /// The role on whose account it runs
     #[arg(long, default_value = "*")]
     role: Role,
+    /// How important it is beside others in equally important roles, when tasks have to end for another role; larger is more
+    #[arg(
+        long,
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        value_name = "N"
+    )]
+    priority: i16,
     /// Only agents that meet all of `rack=r1`, `rack!=r1`, `rack`, `!rack` (with commas between them); hostname is an attribute, too.
     /// Repeated: that meet any of these
     #[arg(long = "constraint", value_name = "CONDITIONS")]
@@ -208,6 +216,7 @@ pub(crate) async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         user: arguments.user.unwrap_or_default(),
         constraints,
         any_region: arguments.any_region,
+        priority: arguments.priority,
         gang,
     };
     let started = match pod {
@@ -326,6 +335,7 @@ struct Account {
     constraints: Constraints,
     any_region: bool,
     gang: Option<Gang>,
+    priority: i16,
 }
 
 struct Running {
@@ -363,6 +373,7 @@ fn framework(node: &Node, name: &str, account: Account) -> FrameworkInfo {
     let mut info = FrameworkInfo {
         hostname: node.addr().host().to_owned(),
         user: account.user,
+        priority: account.priority,
         ..FrameworkInfo::new(name, account.role.clone())
     };
     if account.any_region {

@@ -161,7 +161,10 @@ fn row(summary: &ServiceSummary) -> [String; 10] {
     [
         summary.role.to_string(),
         level.class.to_string(),
-        summary.class.to_string(),
+        match summary.spent {
+            true => format!("{}, spent", summary.class),
+            false => summary.class.to_string(),
+        },
         level.burst().to_string(),
         span(level.length),
         span(level.period),

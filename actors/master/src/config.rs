@@ -70,6 +70,9 @@ pub struct MasterConfig {
     pub revoke_grace: Duration,
     /// What a role is guaranteed in this respect.
     pub revoke_for: RevokeFor,
+    /// How important tasks of roles are, and of those below them: nothing of a more important one ends where less important ones
+    /// would do. 0 if not named.
+    pub priorities: BTreeMap<Role, i16>,
     /// How long a master that starts with quotas waits for four fifths of its agents before it offers
     /// anything.
     #[serde(with = "seconds")]
@@ -131,6 +134,7 @@ impl Default for MasterConfig {
             revoke_after: None,
             revoke_grace: Duration::from_secs(30),
             revoke_for: RevokeFor::Guarantee,
+            priorities: BTreeMap::new(),
             quota_hold_timeout: minutes(10),
             roles: None,
             heartbeat_interval: Duration::from_secs(15),

@@ -18,7 +18,7 @@
 //! | what is persisted, and starting from it | `master/registry.rs` |
 //! | operators' questions and commands | `master/views.rs`, `master/commands.rs`, `master/quota.rs`, `master/metrics.rs` |
 //! | maintenance, inverse offers, drained agents | `master/maintenance.rs`, `master/drains.rs` |
-//! | tasks that end for another role | `master/revocation.rs`, `master/causes.rs` |
+//! | tasks that end for another role | `master/revocation.rs` and below, `master/causes.rs` |
 //! | offers all at once or not at all | `master/gangs.rs` |
 //! | service levels, and how long frameworks wait | `master/service.rs` |
 //! | what always holds | `invariants.rs` |
@@ -139,6 +139,7 @@ impl Master {
             Timer::Allocation => {
                 out.push(Effect::Allocator(Call::Tick));
                 self.ask_to_leave(now, out);
+                self.follow_bursts(now, out);
                 self.revoke(now, out);
                 self.give_up_gangs(now, out);
                 out.push(after(self.config.allocation_interval, Timer::Allocation));

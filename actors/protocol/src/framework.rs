@@ -63,6 +63,13 @@ pub struct FrameworkInfo {
     /// single offers come in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gangs: BTreeMap<Role, Gang>,
+    /// How important its tasks are beside those of others in roles of the same importance, when some have to end; larger is more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i16,
+}
+
+fn is_zero(priority: &i16) -> bool {
+    *priority == 0
 }
 
 impl FrameworkInfo {
@@ -80,6 +87,7 @@ impl FrameworkInfo {
             hostname: String::new(),
             constraints: BTreeMap::new(),
             gangs: BTreeMap::new(),
+            priority: 0,
         }
     }
 

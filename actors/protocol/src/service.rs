@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Quantities, Role};
+use crate::{Quantities, Role, Timestamp};
 
 /// How much a role can count on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,4 +78,10 @@ pub struct ServiceSummary {
     pub periods: u64,
     /// As `periods`.
     pub kept: u64,
+    /// When the hard burst of this period began, if it has.
+    #[serde(default)]
+    pub began: Option<Timestamp>,
+    /// Whether its length is over: until its period is, the role is as any other.
+    #[serde(default)]
+    pub spent: bool,
 }

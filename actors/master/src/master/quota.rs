@@ -57,7 +57,7 @@ impl Master {
             capacity: self.capacity(),
             consumed: self.consumed(&role),
         };
-        let checked = quota::check(&role, &quota, &self.effective_quotas(), &standing, force);
+        let checked = quota::check(&role, &quota, &self.quotas_with(|_| true), &standing, force);
         checked.map_err(|error| error.to_string())?;
         registry::keep_quota(&role, &quota, out);
         if quota.is_default() {
@@ -116,7 +116,7 @@ impl Master {
         let mut all = std::iter::once(role.clone()).chain(role.ancestors());
         all.any(|role| {
             let hard = self.levels.get(&role);
-            hard.is_some_and(|level| level.class == ServiceClass::Hard)
+            hard.is_some_and(|level| level.class == ServiceClass::Hard && !level.spent)
                 || self
                     .quotas
                     .get(&role)

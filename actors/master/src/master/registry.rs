@@ -11,6 +11,7 @@
 //! | `maintenance` | machines that are to be taken down, and those that are |
 //! | `drains/<id>` | an agent that is drained, and the longest time its tasks have to end |
 //! | `levels/<role>` | a role's service level, and what it got |
+//! | `revocations/<role>` | whose tasks end for the role, and when they are killed |
 //! | `counters` | how many ids were given out |
 //!
 //! Tasks are not here: agents report theirs when they re-register.
@@ -30,8 +31,11 @@ use tepui_protocol::{
 use tepui_store::{Contents, StoreError, Write, get, put};
 
 use super::{
-    Agent, Framework, History, Master, Metrics, StartError, maintenance::Maintenance,
-    quota::Awaited, service::Admitted,
+    Agent, Framework, History, Master, Metrics, StartError,
+    maintenance::Maintenance,
+    quota::Awaited,
+    revocation::{Kept, Revocations},
+    service::Admitted,
 };
 use crate::{
     config::MasterConfig,
@@ -68,6 +72,7 @@ const QUOTAS: &str = "quotas/";
 const MAINTENANCE: &str = "maintenance";
 const LEVELS: &str = "levels/";
 const DRAINS: &str = "drains/";
+const REVOCATIONS: &str = "revocations/";
 const COUNTERS: &str = "counters";
 
 impl Master {
@@ -139,6 +144,7 @@ impl Master {
             .collect();
         let drains = records::<AgentId, Option<Duration>>(registry, DRAINS)?;
         self.drains = drains.into_iter().collect();
+        self.revocations = Revocations::recovered(records::<Role, Kept>(registry, REVOCATIONS)?);
         self.await_agents();
         Ok(())
     }
@@ -174,6 +180,14 @@ pub(super) fn keep_level(role: &Role, level: Option<&Admitted>, out: &mut Effect
     let key = format!("{LEVELS}{role}");
     out.push(Effect::Write(match level {
         Some(level) => put(key, level),
+        None => Write::delete(key),
+    }));
+}
+
+pub(super) fn keep_claim(role: &Role, claim: Option<&Kept>, out: &mut Effects) {
+    let key = format!("{REVOCATIONS}{role}");
+    out.push(Effect::Write(match claim {
+        Some(claim) => put(key, claim),
         None => Write::delete(key),
     }));
 }

@@ -8,35 +8,70 @@
 //! ```
 //! Off unless `revoke_after` is set. Offers of others are withdrawn before any task is ended. A role that declines an offer of all that it lacks
 //! lacks nothing: its time begins anew; and each claim that brought it nothing doubles the time to its next one. Groups of tasks go as a
-//! whole. What is reserved or revocable is nobody's guarantee and is left alone.
+//! whole. What is reserved or revocable is nobody's guarantee and is left alone. A claim is in the registry while it is under way, so that it
+//! goes on after a restart of the master.
 //
 //= yarn, reclaim of guaranteed capacity; mesos, differs: it has no revocation for quota (MESOS-4967)
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod standing;
+mod victims;
 
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
 use tepui_allocator::{
     quota,
-    revocation::{Holder, Pool, Revocation, Step, Unit},
+    revocation::{self, Revocation, Step},
 };
 use tepui_protocol::{
-    ExecutorId, FrameworkId, Offer, OfferId, Reason, Resources, Role, Timestamp,
-    messages::scheduler::RevocationNotice,
+    AgentId, FrameworkId, Offer, OfferId, Reason, Role, TaskId, Timestamp,
+    messages::{operator::AgentStanding, scheduler::RevocationNotice},
 };
 
+use self::standing::{Standing, is_own, is_within};
 use super::{
     Master, TaskKey,
-    lanes::{Amounts, NAMES, amounts, counted, plus},
+    lanes::{Amounts, counted},
+    registry,
 };
-use crate::{config::RevokeFor, effects::Effects};
+use crate::effects::Effects;
 
 /// A revocation under way.
 #[derive(Clone, Debug)]
 struct Claim {
-    victims: BTreeSet<TaskKey>,
+    /// And where they run.
+    victims: BTreeMap<TaskKey, AgentId>,
     course: Revocation<TaskKey>,
+}
+
+/// What is kept of a claim over a restart of the master: its victims were told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    victims: Vec<(FrameworkId, TaskId, AgentId)>,
+    deadline: Timestamp,
+}
+
+impl From<Kept> for Claim {
+    fn from(kept: Kept) -> Self {
+        let victims = kept.victims.into_iter();
+        let victims: BTreeMap<TaskKey, AgentId> = victims
+            .map(|(framework, task, agent)| ((framework, task), agent))
+            .collect();
+        let deadline = since_epoch(kept.deadline);
+        let course = told(victims.keys().cloned(), deadline, Duration::ZERO);
+        Self { victims, course }
+    }
+}
+
+/// The course of a revocation whose victims were told.
+fn told(
+    victims: impl IntoIterator<Item = TaskKey>,
+    now: Duration,
+    grace: Duration,
+) -> Revocation<TaskKey> {
+    let mut course = Revocation::begin(victims, now, grace);
+    course.step(now);
+    course
 }
 
 /// What came of the claims of a role.
@@ -59,43 +94,15 @@ pub(super) struct Revocations {
     declined: BTreeMap<Role, Amounts>,
 }
 
-/// What all roles are to have, and have.
-struct Standing {
-    /// Ascending.
-    roles: Vec<Role>,
-    /// What they use, and are to have.
-    holders: Vec<Holder<{ NAMES.len() }>>,
-    /// What is offered to each, and to those below it.
-    offered: Vec<Amounts>,
-    /// What nobody uses or is offered.
-    free: Amounts,
-}
-
-impl Standing {
-    fn place(&self, role: &Role) -> Option<usize> {
-        self.roles.binary_search(role).ok()
+impl Revocations {
+    /// Claims that were under way when the master stopped.
+    pub(super) fn recovered(kept: Vec<(Role, Kept)>) -> Self {
+        let claims = kept.into_iter().map(|(role, kept)| (role, kept.into()));
+        Self {
+            claims: claims.collect(),
+            ..Self::default()
+        }
     }
-
-    fn lacks(&self, at: usize) -> Amounts {
-        let Holder {
-            guarantee, held, ..
-        } = self.holders[at];
-        let offered = self.offered[at];
-        std::array::from_fn(|j| {
-            guarantee[j]
-                .saturating_sub(held[j])
-                .saturating_sub(offered[j])
-        })
-    }
-
-    /// Whether what a role lacks is free.
-    fn is_served(&self, at: usize) -> bool {
-        is_within(&self.lacks(at), &self.free)
-    }
-}
-
-fn is_within(less: &Amounts, more: &Amounts) -> bool {
-    less.iter().zip(more).all(|(less, more)| less <= more)
 }
 
 impl Master {
@@ -116,8 +123,7 @@ impl Master {
         starving.retain(|role, _| hungry.contains_key(role));
         past.retain(|role, _| standing.place(role).is_some());
         for (role, lacks) in &hungry {
-            let below = |other: &Role| other == role || role.is_ancestor_of(other);
-            let mut declined = declined.iter().filter(|(other, _)| below(other));
+            let mut declined = declined.iter().filter(|(other, _)| is_own(role, other));
             if declined.any(|(_, part)| is_within(lacks, part)) {
                 starving.insert(role.clone(), now);
             }
@@ -154,29 +160,22 @@ impl Master {
             .collect()
     }
 
-    /// Whether somebody in a role, or below it, takes offers.
-    fn is_eager(&self, role: &Role) -> bool {
-        let mut active = self
-            .frameworks
-            .values()
-            .filter(|framework| framework.is_active());
-        active.any(|framework| {
-            let mut takes = framework.info.roles.difference(&framework.suppressed);
-            takes.any(|own| own == role || role.is_ancestor_of(own))
-        })
-    }
-
     /// Kills whose grace is over; withdraws claims of roles that no longer lack anything.
     fn go_on_revoking(&mut self, now: Timestamp, standing: &Standing, out: &mut Effects) {
         let claims = std::mem::take(&mut self.revocations.claims);
         for (role, mut claim) in claims {
+            let is_back = |id: &AgentId| {
+                let agent = self.agents.get(id);
+                agent.is_none_or(|agent| agent.standing != AgentStanding::Recovered)
+            };
+            if !claim.victims.values().all(is_back) {
+                // The master has started anew: what runs, and who is served, shows when the agents are back.
+                self.revocations.claims.insert(role, claim);
+                continue;
+            }
             let live = |key: &TaskKey| self.task(key).is_some_and(|task| !task.state.is_terminal());
-            let ended: Vec<_> = claim
-                .victims
-                .iter()
-                .filter(|key| !live(key))
-                .cloned()
-                .collect();
+            let victims = claim.victims.keys();
+            let ended: Vec<_> = victims.filter(|key| !live(key)).cloned().collect();
             for key in ended {
                 claim.victims.remove(&key);
                 claim.course.ended(&key);
@@ -184,7 +183,7 @@ impl Master {
             let served = standing
                 .place(&role)
                 .is_none_or(|at| standing.is_served(at));
-            if served || !self.is_eager(&role) {
+            if served || !(self.is_eager(&role) || self.is_awaited(&role)) {
                 let spared = claim.course.withdraw();
                 self.tell_victims(&spared, &role, None, out);
             }
@@ -195,6 +194,7 @@ impl Master {
             }
             if claim.course.is_over() {
                 // What it still lacks is looked at anew.
+                registry::keep_claim(&role, None, out);
                 self.revocations.starving.remove(&role);
             } else {
                 self.revocations.claims.insert(role, claim);
@@ -217,16 +217,14 @@ impl Master {
             return;
         };
         let others = self.offers_of_others(role);
-        let (units, names) = self.units(standing);
-        let offered = others.iter().filter_map(|id| self.offers.get(id));
-        let mut free = standing.free;
-        offered.for_each(|offer| plus(&mut free, &counted(&offer.resources)));
-        let pool = Pool {
-            free,
+        let sites = self.sites(role, standing);
+        let claim = revocation::Claim {
             holders: &standing.holders,
-            units: &units,
+            claimant: at,
+            amounts: standing.lacks(at),
+            each: self.asked_size(role),
         };
-        let chosen = match pool.plan(at, &standing.lacks(at)) {
+        let chosen = match claim.plan(&sites.sites) {
             Ok(chosen) => chosen,
             Err(problem) => {
                 tracing::info!(%role, %problem, "nothing is revoked for a role below its guarantee");
@@ -234,10 +232,7 @@ impl Master {
                 return;
             }
         };
-        let victims: BTreeSet<TaskKey> = chosen
-            .into_iter()
-            .flat_map(|at| names[at].iter().cloned())
-            .collect();
+        let victims = sites.tasks(&chosen);
         let used = standing.holders[at].held;
         let past = self.revocations.past.get(role);
         let fruitless = match past {
@@ -254,11 +249,16 @@ impl Master {
         }
         let grace = self.config.revoke_grace;
         tracing::info!(%role, victims = victims.len(), "revokes for a role below its guarantee");
-        let told: Vec<TaskKey> = victims.iter().cloned().collect();
-        self.tell_victims(&told, role, Some(now + grace), out);
-        let mut course = Revocation::begin(told, since_epoch(now), grace);
-        // They are told already.
-        course.step(since_epoch(now));
+        let kept = Kept {
+            victims: (victims.iter())
+                .map(|((framework, task), agent)| (framework.clone(), task.clone(), agent.clone()))
+                .collect(),
+            deadline: now + grace,
+        };
+        registry::keep_claim(role, Some(&kept), out);
+        let names: Vec<TaskKey> = victims.keys().cloned().collect();
+        self.tell_victims(&names, role, Some(now + grace), out);
+        let course = told(names, since_epoch(now), grace);
         self.metrics.count("master/revocations");
         self.revocations
             .claims
@@ -267,13 +267,15 @@ impl Master {
 
     /// Offers that may be what a role lacks: to others, without a guarantee.
     fn offers_of_others(&self, role: &Role) -> Vec<OfferId> {
-        let own = |other: &Role| other == role || role.is_ancestor_of(other);
-        let others = self.offers.values().filter(|offer| {
-            !own(&offer.role)
-                && !self.is_guaranteed(&offer.role)
-                && offer.resources.iter().any(quota::is_counted)
-        });
+        let others = self.offers.values();
+        let others = others.filter(|offer| self.may_withdraw(role, offer));
         others.map(|offer| offer.id.clone()).collect()
+    }
+
+    fn may_withdraw(&self, role: &Role, offer: &Offer) -> bool {
+        !is_own(role, &offer.role)
+            && !self.is_guaranteed(&offer.role)
+            && offer.resources.iter().any(quota::is_counted)
     }
 
     fn tell_victims(
@@ -300,155 +302,6 @@ impl Master {
                 framework.send(notice, out);
             }
         }
-    }
-
-    /// What runs on active agents and may be taken, tasks of a group as one, and the names of each.
-    fn units(&self, standing: &Standing) -> (Vec<Unit<{ NAMES.len() }>>, Vec<Vec<TaskKey>>) {
-        let mut groups =
-            BTreeMap::<(&FrameworkId, ExecutorId, Option<&TaskKey>), Vec<&TaskKey>>::new();
-        let under_way: BTreeSet<&TaskKey> = self
-            .revocations
-            .claims
-            .values()
-            .flat_map(|claim| &claim.victims)
-            .collect();
-        for agent in self.agents.values().filter(|agent| agent.is_active()) {
-            for key in agent.tasks.iter().filter(|key| !under_way.contains(key)) {
-                let Some(task) = self.task(key).filter(|task| !task.state.is_terminal()) else {
-                    continue;
-                };
-                // Tasks of one executor that are no group go one by one.
-                let single = task.info.group.is_none().then_some(key);
-                groups
-                    .entry((&key.0, task.info.executor_id(), single))
-                    .or_default()
-                    .push(key);
-            }
-        }
-        let (mut units, mut names) = (Vec::new(), Vec::new());
-        for tasks in groups.into_values() {
-            let mut unit: Option<Unit<{ NAMES.len() }>> = None;
-            for task in tasks.iter().filter_map(|key| self.task(key)) {
-                let account = task
-                    .info
-                    .resources
-                    .iter()
-                    .find_map(|entry| entry.allocation.as_ref());
-                let Some(role) = account.and_then(|role| standing.place(role)) else {
-                    continue;
-                };
-                let amounts = counted(&task.info.resources);
-                let began = task.statuses.first().map(|status| status.timestamp);
-                let began = since_epoch(began.unwrap_or(self.started));
-                let unit = unit.get_or_insert(Unit {
-                    role,
-                    amounts: Amounts::default(),
-                    elsewhere: Amounts::default(),
-                    tasks: 0,
-                    priority: 0,
-                    began,
-                    revocable: false,
-                });
-                unit.tasks += 1;
-                unit.began = unit.began.min(began);
-                unit.amounts = std::array::from_fn(|j| unit.amounts[j].saturating_add(amounts[j]));
-            }
-            if let Some(unit) = unit.filter(|unit| unit.amounts != Amounts::default()) {
-                units.push(unit);
-                names.push(tasks.into_iter().cloned().collect());
-            }
-        }
-        (units, names)
-    }
-
-    /// What all roles in use are to have, and have.
-    fn standing(&self) -> Standing {
-        let (mut used, mut offered) = (Sums::default(), Sums::default());
-        let books = self.agents.values().flat_map(|agent| agent.used.values());
-        for (role, part) in books.flat_map(Resources::allocations) {
-            used.add(&role, &counted(&part));
-        }
-        for offer in self.offers.values() {
-            offered.add(&offer.role, &counted(&offer.resources));
-        }
-        let active = self
-            .frameworks
-            .values()
-            .filter(|framework| framework.is_active());
-        let named = active.flat_map(|framework| &framework.info.roles);
-        for role in named.chain(self.quotas.keys()).chain(self.levels.keys()) {
-            used.add(role, &Amounts::default());
-        }
-        let (mut free, mut capacity) = (Amounts::default(), Amounts::default());
-        for agent in self.agents.values().filter(|agent| agent.is_active()) {
-            plus(&mut free, &counted(&agent.available()));
-            plus(&mut capacity, &counted(&agent.info.resources));
-        }
-        let quotas = self.effective_quotas();
-        let shares = self.fair_shares(used.0.keys(), &capacity);
-        // A role comes before those below it: `a` before `a/b`.
-        let roles: Vec<Role> = used.0.keys().cloned().collect();
-        let holders = roles.iter().map(|role| {
-            let above = role.ancestors().next();
-            let guarantees = quotas.get(role).map(|quota| amounts(&quota.guarantees));
-            let mut guarantee = guarantees.unwrap_or_default();
-            if let Some(share) = shares.get(role) {
-                guarantee = std::array::from_fn(|j| guarantee[j].max(share[j]));
-            }
-            Holder {
-                above: above.and_then(|above| roles.binary_search(&above).ok()),
-                guarantee,
-                held: used.of(role),
-            }
-        });
-        Standing {
-            holders: holders.collect(),
-            offered: roles.iter().map(|role| offered.of(role)).collect(),
-            roles: roles.clone(),
-            free,
-        }
-    }
-
-    /// Fair shares of top-level roles in use, if revocation is for them.
-    fn fair_shares<'a>(
-        &self,
-        roles: impl Iterator<Item = &'a Role>,
-        capacity: &Amounts,
-    ) -> BTreeMap<Role, Amounts> {
-        if self.config.revoke_for == RevokeFor::Guarantee {
-            return BTreeMap::new();
-        }
-        let tops: Vec<&Role> = roles
-            .filter(|role| role.ancestors().next().is_none())
-            .collect();
-        let weight =
-            |role: &Role| u128::from(self.weights.get(role).copied().unwrap_or_default().milli());
-        let all: u128 = tops.iter().map(|role| weight(role)).sum();
-        let share = |role: &Role| {
-            capacity.map(|all_of| {
-                let part = u128::from(all_of) * weight(role) / all.max(1);
-                u64::try_from(part).unwrap_or(u64::MAX)
-            })
-        };
-        tops.into_iter()
-            .map(|role| (role.clone(), share(role)))
-            .collect()
-    }
-}
-
-/// Amounts by role, those below included.
-#[derive(Default)]
-struct Sums(BTreeMap<Role, Amounts>);
-
-impl Sums {
-    fn add(&mut self, role: &Role, amounts: &Amounts) {
-        for role in role.ancestors().chain([role.clone()]) {
-            plus(self.0.entry(role).or_default(), amounts);
-        }
-    }
-
-    fn of(&self, role: &Role) -> Amounts {
-        self.0.get(role).copied().unwrap_or_default()
     }
 }
 

@@ -6,13 +6,18 @@
 //!                                                             --> soft, elastic: noted
 //!                                                             --> refused: a role admitted before would lose its promise
 //! ```
+//! What a hard burst takes is guaranteed until it comes, and for its length from then on; not for the rest of its period.
+//!
+//! ```text
+//!   held free --the role uses something--> burst --`length`--> spent: as any other role --`period` from its beginning--> held free
+//! ```
 //! Levels are kept in the registry in the order in which they came; after a restart they are admitted in that order again. A wait begins when a
 //! framework subscribes or revives, and ends with the first offer in the role.
 //
-//= bopf-2019, differs: a hard burst is guaranteed all the time, not for its length in each period
+//= bopf-2019, differs: periods begin with their bursts, not by the clock
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -42,6 +47,33 @@ pub(super) struct Admitted {
     pub(super) reason: String,
     /// Who came first has the smaller one.
     pub(super) number: u64,
+    /// When the burst of this period began, if it has.
+    #[serde(default)]
+    pub(super) began: Option<Timestamp>,
+    /// Whether its length is over, and its period is not.
+    #[serde(default)]
+    pub(super) spent: bool,
+}
+
+impl Admitted {
+    /// Goes on with the period; true if something has changed.
+    fn follow(&mut self, now: Timestamp, is_used: bool) -> bool {
+        let before = (self.began, self.spent);
+        if self
+            .began
+            .is_some_and(|began| now.since(began) >= self.level.period)
+        {
+            self.began = None;
+        }
+        if self.began.is_none() && is_used {
+            self.began = Some(now);
+        }
+        self.spent = self.began.is_some_and(|began| {
+            let length = self.level.length;
+            length < self.level.period && now.since(began) >= length
+        });
+        before != (self.began, self.spent)
+    }
 }
 
 /// Who waits for a first offer, and how long others have waited.
@@ -141,7 +173,9 @@ impl Master {
         let objective = objective(&level);
         objective.check().map_err(|error| of(error.to_string()))?;
         let (class, reason) = self.decide(&role, &objective).map_err(of)?;
-        let before = self.levels.get(&role).map(|admitted| admitted.number);
+        let known = self.levels.get(&role);
+        let before = known.map(|admitted| admitted.number);
+        let began = known.and_then(|admitted| admitted.began);
         let next = self
             .levels
             .values()
@@ -152,16 +186,49 @@ impl Master {
             class,
             reason,
             number: before.or(next).unwrap_or(0),
+            began,
+            spent: false,
         };
         registry::keep_level(&role, Some(&admitted), out);
         self.levels.insert(role.clone(), admitted);
-        self.tell_quota(&role, out);
-        if let Some(quota) = self.effective_quotas().get(&role).cloned() {
-            for id in self.offers_in_the_way(&role, &quota) {
+        self.hold_free(&role, out);
+        Ok(())
+    }
+
+    /// What a role's quota is has changed: the allocator is told, and offers in the way are withdrawn.
+    fn hold_free(&mut self, role: &Role, out: &mut Effects) {
+        self.tell_quota(role, out);
+        if let Some(quota) = self.effective_quotas().get(role).cloned() {
+            for id in self.offers_in_the_way(role, &quota) {
                 self.rescind(&id, out);
             }
         }
-        Ok(())
+    }
+
+    /// Goes on with the periods of hard bursts.
+    pub(super) fn follow_bursts(&mut self, now: Timestamp, out: &mut Effects) {
+        let hard = |admitted: &Admitted| admitted.class == ServiceClass::Hard;
+        if !self.levels.values().any(hard) {
+            return;
+        }
+        let agents = self.agents.values();
+        let mut used: BTreeSet<Role> = BTreeSet::new();
+        for part in agents.flat_map(|agent| agent.used.values()) {
+            used.extend(
+                part.iter()
+                    .filter_map(|entry| entry.allocation.as_ref().map(Role::top)),
+            );
+        }
+        let mut levels = std::mem::take(&mut self.levels);
+        let mut changed = Vec::new();
+        for (role, admitted) in levels.iter_mut().filter(|(_, admitted)| hard(admitted)) {
+            if admitted.follow(now, used.contains(role)) {
+                registry::keep_level(role, Some(admitted), out);
+                changed.push(role.clone());
+            }
+        }
+        self.levels = levels;
+        changed.iter().for_each(|role| self.hold_free(role, out));
     }
 
     /// Which class a role gets beside those that were admitted before.
@@ -222,7 +289,7 @@ impl Master {
 
     /// Whether a hard burst goes together with all quotas.
     fn can_be_guaranteed(&self, role: &Role, burst: &Quantities) -> Result<(), String> {
-        let quotas = self.effective_quotas();
+        let quotas = self.quotas_with(|_| true);
         let mut quota = self.quotas.get(role).cloned().unwrap_or_default();
         raise(&mut quota, burst);
         let standing = Standing {
@@ -233,11 +300,16 @@ impl Master {
         checked.map_err(|error| error.to_string())
     }
 
-    /// Quotas as the allocator is to keep them: guarantees of hard service levels included.
+    /// Quotas as the allocator is to keep them now: guarantees of hard service levels included, unless they are spent.
     pub(super) fn effective_quotas(&self) -> Quotas {
+        self.quotas_with(|admitted| !admitted.spent)
+    }
+
+    /// Quotas, and guarantees of those hard service levels.
+    pub(super) fn quotas_with(&self, which: impl Fn(&Admitted) -> bool) -> Quotas {
         let mut quotas = self.quotas.clone();
         for (role, admitted) in &self.levels {
-            if admitted.class == ServiceClass::Hard {
+            if admitted.class == ServiceClass::Hard && which(admitted) {
                 raise(
                     quotas.entry(role.clone()).or_default(),
                     &admitted.level.burst(),
@@ -275,6 +347,8 @@ impl Master {
                 waited_secs: waited.map(|wait| wait.as_secs_f64()),
                 periods: verdict.periods,
                 kept: verdict.held,
+                began: admitted.began,
+                spent: admitted.spent,
             }
         });
         levels.collect()

@@ -1,7 +1,9 @@
 //! Tasks of others end for a role that is below what it is guaranteed.
 
+use std::collections::BTreeMap;
+
 use tepui_protocol::{
-    FrameworkId, KillPolicy, Quota, Reason, TaskId, TaskState,
+    FrameworkId, FrameworkInfo, Gang, KillPolicy, Quota, Reason, TaskId, TaskState,
     messages::{operator::UpdateQuota, scheduler::RevocationNotice},
     task::Task,
 };
@@ -217,4 +219,109 @@ fn claims_that_bring_nothing_become_rare() {
     }
     claims.dedup();
     assert!(claims.len() <= 6, "{claims:?}");
+}
+
+/// Tasks of `f` in role `batch`: one for each amount of cpus, all of an agent each.
+fn agents(cluster: &mut Cluster, id: &FrameworkId, sizes: &[(&str, &str, &[&str])]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (name, all, parts) in sizes {
+        cluster.agent(name, &format!("cpus:{all};mem:256"));
+        for (n, part) in parts.iter().enumerate() {
+            cluster.advance(secs(6));
+            let mut offers = cluster.master.offers().into_iter();
+            let offer = offers.find(|offer| offer.hostname == *name).unwrap();
+            let info = task(&format!("{name}{n}"), &offer, &format!("cpus:{part};mem:8"));
+            cluster.accept(id, &[&offer], vec![info]);
+            tasks.push(cluster.task(&format!("{name}{n}")));
+        }
+    }
+    cluster.letters.clear();
+    tasks
+}
+
+#[test]
+fn what_is_asked_fits_on_an_agent_afterwards() {
+    let mut cluster = cluster(RevokeFor::Guarantee);
+    let f = cluster.framework("f", "batch");
+    // The youngest are of 1 on agents of 2: in the sum they would do.
+    let small: &[&str] = &["1", "1"];
+    let sizes: [(&str, &str, &[&str]); 3] =
+        [("a", "4", &["4"]), ("b", "2", small), ("c", "2", small)];
+    agents(&mut cluster, &f, &sizes);
+    let mut gang = FrameworkInfo::new("g", role("eng"));
+    let each = "cpus:4;mem:8".parse().unwrap();
+    gang.gangs.insert(
+        role("eng"),
+        Gang {
+            tasks: 1,
+            each,
+            agents: 0,
+        },
+    );
+    cluster.subscribe(pid("g", 1), gang);
+    guarantee(&mut cluster, "eng", "cpus:4");
+    cluster.advance(secs(61));
+    assert_eq!(notices(&mut cluster, "f")[0].tasks, ids(&["a0"]));
+}
+
+#[test]
+fn the_least_important_go_first() {
+    let mut cluster = Cluster::with(MasterConfig {
+        revoke_after: Some(secs(60)),
+        priorities: BTreeMap::from([(role("batch"), 5), (role("batch/low"), -1)]),
+        ..MasterConfig::default()
+    });
+    let f = cluster.framework("f", "batch/high");
+    agents(&mut cluster, &f, &[("a", "2", &["2"])]);
+    let mut more = FrameworkInfo::new("h", role("batch/high"));
+    more.priority = 1;
+    let h = cluster.subscribe(pid("h", 1), more);
+    agents(&mut cluster, &h, &[("b", "2", &["2"])]);
+    let g = cluster.framework("g", "batch/low");
+    agents(&mut cluster, &g, &[("c", "2", &["2"])]);
+    cluster.framework("e", "eng");
+    let mut gone = Vec::new();
+    for cpus in [2, 4] {
+        guarantee(&mut cluster, "eng", &format!("cpus:{cpus}"));
+        cluster.advance(secs(61));
+        for name in ["f", "g", "h"] {
+            let told = notices(&mut cluster, name).into_iter();
+            gone.extend(told.flat_map(|notice| notice.tasks));
+        }
+        for id in gone.clone() {
+            let ended = cluster.task(id.as_str());
+            cluster.update(&ended, TaskState::Finished, TaskState::Finished);
+        }
+    }
+    assert_eq!(gone, ids(&["c0", "a0"]), "by role, then by framework");
+}
+
+#[test]
+fn a_claim_goes_on_after_a_restart_of_the_master() {
+    let (mut cluster, f, tasks) = full(RevokeFor::Guarantee);
+    let g = cluster.master.frameworks()[1].info.id.clone().unwrap();
+    let a = cluster.master.agents()[0].info.id.clone().unwrap();
+    guarantee(&mut cluster, "eng", "cpus:1;mem:64");
+    cluster.advance(secs(61));
+    assert_eq!(notices(&mut cluster, "f")[0].tasks, ids(&["t3"]));
+    cluster.restart_master();
+    // Nobody is back: nothing is decided.
+    cluster.advance(secs(40));
+    let named = |name: &str, id: &FrameworkId, of: &str| FrameworkInfo {
+        id: Some(id.clone()),
+        ..FrameworkInfo::new(name, role(of))
+    };
+    cluster.reregister("a", &a, 1, &tasks);
+    cluster.subscribe(pid("f", 1), named("f", &f, "batch"));
+    cluster.subscribe(pid("g", 1), named("g", &g, "eng"));
+    cluster.advance(secs(1));
+    assert_eq!(kills(&mut cluster), [(task_id("t3"), None)]);
+    cluster.update(&tasks[3], TaskState::Killed, TaskState::Killed);
+    cluster.advance(secs(1));
+    assert!(
+        cluster
+            .registry
+            .keys()
+            .all(|key| !key.starts_with("revocations/"))
+    );
 }

@@ -197,3 +197,59 @@ fn the_time_to_the_first_offer_is_measured() {
     );
     assert_eq!(gauge(&cluster, "max"), 5000.0);
 }
+
+#[test]
+fn a_hard_burst_is_guaranteed_for_its_length_and_held_free_for_the_next() {
+    let mut cluster = Cluster::new();
+    cluster.agent("a", "cpus:4;mem:4096");
+    set(&mut cluster, "q", Some(level(ServiceClass::Hard, 3, 10))).unwrap();
+    cluster.framework("f", "x");
+    let cpus = |cluster: &Cluster, name: &str| {
+        let offers = cluster.master.offers().into_iter();
+        let own = offers.filter(|offer| offer.role == role(name));
+        own.map(|offer| offer.resources.cpus())
+            .sum::<tepui_protocol::Scalar>()
+            .to_string()
+    };
+    let spent = |cluster: &Cluster| cluster.master.service_levels()[0].spent;
+    cluster.advance(secs(100));
+    assert_eq!(cpus(&cluster, "x"), "1", "held free before it comes");
+    // It comes and goes within its length.
+    let g = cluster.framework("g", "q");
+    let offer = cluster.offers(&pid("g", 1)).remove(0);
+    let info = task("t", &offer, "cpus:1;mem:10");
+    cluster.accept(&g, &[&offer], vec![info]);
+    let task = cluster.task("t");
+    cluster.advance(secs(60));
+    cluster.update(
+        &task,
+        tepui_protocol::TaskState::Finished,
+        tepui_protocol::TaskState::Finished,
+    );
+    let call = Suppress {
+        framework_id: g.clone(),
+        roles: Default::default(),
+    };
+    cluster.event(|master, now, out| master.on_suppress(now, call, out));
+    for offer in cluster.offers(&pid("g", 1)) {
+        cluster.decline(&g, &offer, 1.0);
+    }
+    cluster.advance(secs(60));
+    assert_eq!(
+        (cpus(&cluster, "x").as_str(), spent(&cluster)),
+        ("1", false)
+    );
+    cluster.advance(secs(500));
+    assert_eq!((cpus(&cluster, "x").as_str(), spent(&cluster)), ("4", true));
+    // Also over a restart; and what is promised to others counts it.
+    assert_eq!(got(&cluster, "q").0, ServiceClass::Hard);
+    set(&mut cluster, "r", Some(level(ServiceClass::Hard, 2, 5))).unwrap();
+    assert_eq!(got(&cluster, "r").0, ServiceClass::Soft);
+    set(&mut cluster, "r", None).unwrap();
+    cluster.restart_master();
+    assert!(spent(&cluster));
+    // The next period.
+    cluster.advance(HOUR - secs(600));
+    assert!(!spent(&cluster));
+    assert_eq!(cluster.master.service_levels()[0].began, None);
+}
