@@ -632,6 +632,9 @@ fn resources_are_reserved_refined_and_released() {
     );
     let shown = done(&["remove", &agent, "cpus:0.2", "--role", "eng/web"]);
     assert!(!shown.contains("eng/web"), "{shown}");
+    let to_ops = done(&["move", &agent, "cpus:0.1", "--from", "eng", "--role", "ops"]);
+    assert!(to_ops.contains("ops     cpus:0.1\n"), "{to_ops}");
+    done(&["move", &agent, "cpus:0.1", "--from", "ops", "--role", "eng"]);
     let refused = |more: &[&str], code: i32, parts: &[&str]| {
         let arguments = [&["reservations"], more, &["--master", &master]].concat();
         assert_refused(&arguments, code, parts);

@@ -23,6 +23,7 @@ Examples:
   tepui reservations add AGENT 'cpus:2;mem:1024' --role eng     for eng and the roles below it
   tepui reservations add AGENT cpus:1 --role eng/web --from eng   of what eng has, for eng/web alone
   tepui reservations remove AGENT cpus:1 --role eng/web         it is eng's again
+  tepui reservations move AGENT cpus:1 --from eng --role ops    of what eng has, for ops, in one step
 
 Roles may use what is reserved to the roles above them. What tasks use cannot be reserved, nor its
 reservation be undone; offers are withdrawn. CLAIMS are from the first made to the last, which counts;
@@ -44,6 +45,8 @@ enum Command {
     Add(Add),
     /// Undo the topmost reservation of resources of an agent
     Remove(Remove),
+    /// Reserve what a role has to another one instead: nobody gets it in between
+    Move(Move),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +61,22 @@ struct Add {
     /// Take what is reserved to this role, which must be above the other; else what nobody has reserved
     #[arg(long, value_name = "ROLE")]
     from: Option<Role>,
+    #[command(flatten)]
+    master: MasterAddress,
+}
+
+#[derive(Debug, Args)]
+struct Move {
+    /// Whose; see `tepui agents`
+    agent: AgentId,
+    /// How much
+    resources: Resources,
+    /// To which role it is reserved now
+    #[arg(long, value_name = "ROLE")]
+    from: Role,
+    /// To which role
+    #[arg(long)]
+    role: Role,
     #[command(flatten)]
     master: MasterAddress,
 }
@@ -89,6 +108,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => show(&arguments.view).await?,
         Some(Command::Add(add)) => reserve(add).await?,
         Some(Command::Remove(remove)) => unreserve(remove).await?,
+        Some(Command::Move(moved)) => reserve_anew(moved).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,6 +135,31 @@ async fn reserve(add: Add) -> anyhow::Result<()> {
                 .ask(ReserveResources {
                     agent_id,
                     resources,
+                    source: None,
+                })
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    client.close().await;
+    told?.map_err(|refusal| anyhow!("the master refuses: {refusal}"))
+}
+
+async fn reserve_anew(moved: Move) -> anyhow::Result<()> {
+    let client = Client::of(&moved.master).await?;
+    let of_role = |entry: &Resource| {
+        entry.is_dynamically_reserved() && entry.reserved_to() == Some(&moved.from)
+    };
+    let told = match find(&client, &moved.agent, &moved.resources, of_role).await {
+        Ok(source) => {
+            let claim = Reservation::dynamic(moved.role, None);
+            let resources = source.pop_reservation().push_reservation(&claim);
+            let agent_id = moved.agent;
+            client
+                .ask(ReserveResources {
+                    agent_id,
+                    resources,
+                    source: Some(source),
                 })
                 .await
         }

@@ -50,6 +50,7 @@ struct Id {
 struct Reservation {
     agent_id: Id,
     resources: Value,
+    source: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -82,17 +83,19 @@ pub(super) fn read(body: &Value) -> Result<Call, String> {
             Command::Stop(StopMaintenance { machines })
         }
         "RESERVE_RESOURCES" => {
-            let (agent_id, resources) = reservation(body, kind)?;
+            let call: Reservation = part(body, kind)?;
+            let source = call.source.as_ref().map(resources).transpose()?;
             Command::Reserve(ReserveResources {
-                agent_id,
-                resources,
+                agent_id: call.agent_id.value,
+                resources: resources(&call.resources)?,
+                source,
             })
         }
         "UNRESERVE_RESOURCES" => {
-            let (agent_id, resources) = reservation(body, kind)?;
+            let call: Reservation = part(body, kind)?;
             Command::Unreserve(UnreserveResources {
-                agent_id,
-                resources,
+                agent_id: call.agent_id.value,
+                resources: resources(&call.resources)?,
             })
         }
         "DRAIN_AGENT" => {
@@ -123,10 +126,8 @@ fn machines(body: &Value, kind: &str) -> Result<std::collections::BTreeSet<Strin
     Ok(MachineId::names(machines))
 }
 
-fn reservation(body: &Value, kind: &str) -> Result<(AgentId, Resources), String> {
-    let call: Reservation = part(body, kind)?;
-    let resources = Resources::from_json(&call.resources).map_err(|error| error.to_string())?;
-    Ok((call.agent_id.value, resources))
+fn resources(value: &Value) -> Result<Resources, String> {
+    Resources::from_json(value).map_err(|error| error.to_string())
 }
 
 /// What belongs to the call: the field that has its name, in small letters.
@@ -163,6 +164,14 @@ mod tests {
             call.resources.to_string(),
             "cpus(reservations:[(DYNAMIC,eng)]):2"
         );
+        assert_eq!(call.source, None);
+        let mut anew = reserve.clone();
+        let cpus = json!([{ "type": "SCALAR", "name": "cpus", "scalar": { "value": 2.0 } }]);
+        anew["reserve_resources"]["source"] = cpus;
+        let Ok(Call::Command(Command::Reserve(call))) = read(&anew) else {
+            panic!("it is valid");
+        };
+        assert_eq!(call.source, Some("cpus:2".parse().unwrap()));
         let drain = json!({
             "type": "DRAIN_AGENT",
             "drain_agent": { "agent_id": { "value": "m-S0" }, "max_grace_period": { "nanoseconds": 5_000_000_000_u64 } },

@@ -4,80 +4,24 @@
 //! ```text
 //!   RESERVE    [.. claims] --> [.. claims, claim]      the new claim refines those below it
 //!   UNRESERVE  [.. claims, claim] --> [.. claims]
+//!   RESERVE of a source, by operators alone   [.. common, old claims] --> [.. common, new claims]
 //! ```
 //! An agent's record in the registry has them among its resources. The agent itself does not know of them: what it
 //! says it has when it comes back is reserved anew.
 //
 //= mesos, differs: agents checkpoint reservations there; here one write to the registry decides
 
+mod change;
+
 use tepui_protocol::{
     AgentId, Capability, OfferId, Resources, Timestamp,
     messages::operator::{AgentStanding, ReserveResources, UnreserveResources},
 };
 
+use self::change::Change;
+pub(super) use self::change::Kind;
 use super::{Master, registry, tasks::Lot, validation};
 use crate::effects::{Call, Effect, Effects, Outcome};
-
-/// Which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Reserve,
-    Unreserve,
-}
-
-impl Kind {
-    fn counter(self, worked: bool) -> &'static str {
-        match (self, worked) {
-            (Kind::Reserve, true) => "master/operations/reserve/finished",
-            (Kind::Reserve, false) => "master/operations/reserve/dropped",
-            (Kind::Unreserve, true) => "master/operations/unreserve/finished",
-            (Kind::Unreserve, false) => "master/operations/unreserve/dropped",
-        }
-    }
-}
-
-/// What becomes of resources.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Change {
-    from: Resources,
-    to: Resources,
-}
-
-impl Change {
-    /// What an operation on `named` resources does, if it makes sense.
-    //= mesos, validation of RESERVE and UNRESERVE
-    fn of(kind: Kind, named: &Resources) -> Result<Self, String> {
-        if named.is_empty() {
-            return Err("no resources are named".to_owned());
-        }
-        named.validate().map_err(|error| error.to_string())?;
-        for entry in named {
-            if !entry.is_dynamically_reserved() {
-                return Err(format!(
-                    "{}: its last reservation must be a DYNAMIC one; those of the agent's configuration stay",
-                    Resources::from(entry.clone())
-                ));
-            }
-            if entry.is_persistent_volume() {
-                return Err(format!(
-                    "{}: reservations of volumes do not change; destroy it first",
-                    Resources::from(entry.clone())
-                ));
-            }
-        }
-        let popped = named.pop_reservation();
-        Ok(match kind {
-            Kind::Reserve => Self {
-                from: popped,
-                to: named.clone(),
-            },
-            Kind::Unreserve => Self {
-                from: named.clone(),
-                to: popped,
-            },
-        })
-    }
-}
 
 /// What an agent has that says it has `said`, when `reserved` was reserved on it before: as far as it still
 /// has that.
@@ -173,7 +117,13 @@ impl Master {
         token: u64,
         out: &mut Effects,
     ) {
-        let outcome = self.change_free(Kind::Reserve, &call.agent_id, &call.resources, out);
+        let named = call.resources.unallocate();
+        let change = match &call.source {
+            Some(source) => Change::anew(&source.unallocate(), &named),
+            None => Change::of(Kind::Reserve, &named),
+        };
+        let outcome =
+            change.and_then(|change| self.change_free(Kind::Reserve, &call.agent_id, change, out));
         out.push(Effect::Answer { token, outcome });
     }
 
@@ -185,7 +135,9 @@ impl Master {
         token: u64,
         out: &mut Effects,
     ) {
-        let outcome = self.change_free(Kind::Unreserve, &call.agent_id, &call.resources, out);
+        let change = Change::of(Kind::Unreserve, &call.resources.unallocate());
+        let outcome = change
+            .and_then(|change| self.change_free(Kind::Unreserve, &call.agent_id, change, out));
         out.push(Effect::Answer { token, outcome });
     }
 
@@ -193,16 +145,13 @@ impl Master {
         &mut self,
         kind: Kind,
         id: &AgentId,
-        named: &Resources,
+        change: Change,
         out: &mut Effects,
     ) -> Outcome {
-        let change = Change::of(kind, &named.unallocate())?;
         let listed = self.config.roles.as_ref();
-        let unlisted = named.iter().filter_map(|entry| entry.reserved_to());
+        let mut owners = change.to.iter().filter_map(|entry| entry.reserved_to());
         if kind == Kind::Reserve
-            && let Some(role) = unlisted
-                .into_iter()
-                .find(|role| listed.is_some_and(|all| !all.contains(*role)))
+            && let Some(role) = owners.find(|role| listed.is_some_and(|all| !all.contains(*role)))
         {
             return Err(format!(
                 "role {role} is not on this cluster's list of roles"

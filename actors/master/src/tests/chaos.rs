@@ -253,6 +253,7 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
                 let call = ReserveResources {
                     agent_id,
                     resources,
+                    source: None,
                 };
                 cluster.event(|master, now, out| master.on_reserve_resources(now, call, 1, out));
             } else {

@@ -38,9 +38,19 @@ fn operate(cluster: &mut Cluster, id: &FrameworkId, offer: &Offer, operations: V
 }
 
 fn reserve(cluster: &mut Cluster, id: &AgentId, what: Resources) -> Result<(), String> {
+    reserve_of(cluster, id, None, what)
+}
+
+fn reserve_of(
+    cluster: &mut Cluster,
+    id: &AgentId,
+    source: Option<Resources>,
+    what: Resources,
+) -> Result<(), String> {
     let call = ReserveResources {
         agent_id: id.clone(),
         resources: what,
+        source,
     };
     cluster.event(|master, now, out| master.on_reserve_resources(now, call, 1, out));
     cluster.check_books();
@@ -312,4 +322,43 @@ fn reservations_outlast_master_agent_and_absence() {
     let some = reserved("cpus:1", &["eng", "eng/web"]);
     assert_eq!(has(&cluster), resources("cpus:2;mem:4096") + some);
     cluster.check_books();
+}
+
+#[test]
+fn what_is_reserved_is_reserved_anew_in_one_step() {
+    let mut cluster = Cluster::new();
+    let a = cluster.agent("a", "cpus:4;mem:4096");
+    cluster.framework("f", "eng");
+    let eng = reserved("cpus:2", &["eng"]);
+    reserve(&mut cluster, &a, eng.clone()).unwrap();
+    let ops = reserved("cpus:2", &["ops", "ops/night"]);
+    reserve_of(&mut cluster, &a, Some(eng.clone()), ops.clone()).unwrap();
+    assert_eq!(has(&cluster), resources("cpus:2;mem:4096") + &ops);
+    let held = cluster.offers(&pid("f", 1)).pop().unwrap();
+    let held = held.resources.unallocate();
+    assert_eq!(held, resources("cpus:2;mem:4096"), "it is not eng's now");
+    // Down to the common ancestor, and of nobody's.
+    let day = reserved("cpus:2", &["ops", "ops/day"]);
+    reserve_of(&mut cluster, &a, Some(ops.clone()), day.clone()).unwrap();
+    let free = resources("cpus:1");
+    let more = reserved("cpus:1", &["eng"]);
+    reserve_of(&mut cluster, &a, Some(free), more.clone()).unwrap();
+    assert_eq!(has(&cluster), resources("cpus:1;mem:4096") + &day + &more);
+    let mut refused = |source: &Resources, to: Resources, part: &str| {
+        let error = reserve_of(&mut cluster, &a, Some(source.clone()), to).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    };
+    refused(&ops, eng.clone(), "has no");
+    refused(&day, reserved("cpus:1", &["eng"]), "not the same amounts");
+    refused(&day, reserved("cpus:2", &["ops"]), "UNRESERVE");
+    refused(
+        &(day.clone() + &more),
+        reserved("cpus:3", &["eng"]),
+        "the same claims",
+    );
+    refused(&Resources::new(), eng.clone(), "no resources are named");
+    refused(&resources("cpus(eng):2"), eng, "configuration");
+    // It survives a restart.
+    cluster.restart_master();
+    assert_eq!(has(&cluster), resources("cpus:1;mem:4096") + &day + &more);
 }

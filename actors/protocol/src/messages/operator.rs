@@ -227,6 +227,10 @@ pub struct ReserveResources {
     pub agent_id: AgentId,
     /// What, with the new claim as the topmost of each.
     pub resources: Resources,
+    /// What it is now, if it is to be reserved anew in one step: claims are taken off down to those that both have. Of the same
+    /// amounts, and all with the same claims.
+    #[serde(default)]
+    pub source: Option<Resources>,
 }
 
 /// Takes the topmost claim off resources of an agent that no task uses; offers of them are withdrawn.
@@ -288,7 +292,7 @@ pub struct ReactivateAgent {
     pub agent_id: AgentId,
 }
 
-/// Sets the service level of a top-level role, or takes it away; it is kept in the registry. What class it got and why is
+/// Sets the service level of a role other than `*`, or takes it away; it is kept in the registry. What class it got and why is
 /// in the answer to [`GetServiceLevels`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
 #[message(name = "tepui.operator.UpdateServiceLevel", reply = Result<(), String>)]
