@@ -47,7 +47,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Set {
-    /// Whose; a top-level role
+    /// Whose; `*` can have none
     role: Role,
     /// The class to ask for: hard, soft or elastic
     #[arg(long, default_value = "hard", value_parser = parse_class)]

@@ -16,28 +16,26 @@
 //
 //= bopf-2019, differs: periods begin with their bursts, not by the clock
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+mod admission;
+mod waits;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use tepui_allocator::{
     Quotas,
-    quota::{self, Standing},
-    slo::{Admission, Class, Objective, Reason, Record},
+    slo::{Class, Objective, Record},
 };
 use tepui_protocol::{
-    FrameworkId, Quantities, Quota, Role, Timestamp,
+    FrameworkId, Role, Timestamp,
     messages::operator::UpdateServiceLevel,
     service::{ServiceClass, ServiceLevel, ServiceSummary},
 };
 
+pub(super) use self::waits::Waits;
+use self::{admission::guarantee, waits::percentile};
 use super::{Master, lanes, registry};
 use crate::effects::{Call, Effect, Effects, Outcome};
-
-/// Waits that are remembered of each role.
-const WAITS_MAX: usize = 256;
 
 /// A level that was admitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,68 +74,6 @@ impl Admitted {
     }
 }
 
-/// Who waits for a first offer, and how long others have waited.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Waits {
-    since: BTreeMap<(FrameworkId, Role), Timestamp>,
-    /// By role: when the wait was over, and how long it was.
-    done: BTreeMap<Role, VecDeque<(Timestamp, Duration)>>,
-}
-
-impl Waits {
-    /// A framework wants offers in these roles.
-    pub(super) fn begin<'a>(
-        &mut self,
-        now: Timestamp,
-        id: &FrameworkId,
-        roles: impl IntoIterator<Item = &'a Role>,
-    ) {
-        for role in roles {
-            self.since.entry((id.clone(), role.clone())).or_insert(now);
-        }
-    }
-
-    /// A framework wants none for now in the roles that `which` picks.
-    pub(super) fn cancel(&mut self, id: &FrameworkId, which: impl Fn(&Role) -> bool) {
-        self.since
-            .retain(|(other, role), _| other != id || !which(role));
-    }
-
-    /// A framework has an offer.
-    pub(super) fn end(&mut self, now: Timestamp, id: &FrameworkId, role: &Role) {
-        if self.since.is_empty() {
-            return;
-        }
-        let key = (id.clone(), role.clone());
-        if let Some(since) = self.since.remove(&key) {
-            let done = self.done.entry(key.1).or_default();
-            done.push_back((now, now.since(since)));
-            if done.len() > WAITS_MAX {
-                done.pop_front();
-            }
-        }
-    }
-
-    /// Forgets roles that nobody is in.
-    fn keep(&mut self, is_used: impl Fn(&Role) -> bool) {
-        self.done.retain(|role, _| is_used(role));
-    }
-
-    /// How long frameworks of a role waited, ascending.
-    fn sorted(&self, role: &Role) -> Vec<Duration> {
-        let done = self.done.get(role).into_iter().flatten();
-        let mut waits: Vec<Duration> = done.map(|(_, wait)| *wait).collect();
-        waits.sort();
-        waits
-    }
-}
-
-/// What so many of a hundred are at most, by nearest rank.
-fn percentile(sorted: &[Duration], percent: u8) -> Option<Duration> {
-    let rank = (sorted.len() * usize::from(percent)).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied()
-}
-
 impl Master {
     /// An operator sets a role's service level, or takes it away.
     pub fn on_update_service_level(
@@ -165,10 +101,8 @@ impl Master {
 
     fn admit(&mut self, role: Role, level: ServiceLevel, out: &mut Effects) -> Outcome {
         let of = |problem: String| format!("service level of role {role}: {problem}");
-        if role.ancestors().next().is_some() || role.is_star() {
-            return Err(of(
-                "only top-level roles other than * can have one".to_owned()
-            ));
+        if role.is_star() {
+            return Err(of("all roles but * can have one".to_owned()));
         }
         let objective = objective(&level);
         objective.check().map_err(|error| of(error.to_string()))?;
@@ -214,10 +148,9 @@ impl Master {
         let agents = self.agents.values();
         let mut used: BTreeSet<Role> = BTreeSet::new();
         for part in agents.flat_map(|agent| agent.used.values()) {
-            used.extend(
-                part.iter()
-                    .filter_map(|entry| entry.allocation.as_ref().map(Role::top)),
-            );
+            for role in part.iter().filter_map(|entry| entry.allocation.as_ref()) {
+                used.extend(std::iter::once(role.clone()).chain(role.ancestors()));
+            }
         }
         let mut levels = std::mem::take(&mut self.levels);
         let mut changed = Vec::new();
@@ -231,75 +164,6 @@ impl Master {
         changed.iter().for_each(|role| self.hold_free(role, out));
     }
 
-    /// Which class a role gets beside those that were admitted before.
-    fn decide(
-        &self,
-        role: &Role,
-        objective: &Objective<{ lanes::NAMES.len() }>,
-    ) -> Result<(ServiceClass, String), String> {
-        let mut admission = Admission::new(lanes::amounts(&self.capacity()));
-        let weight = |role: &Role| self.weights.get(role).copied().unwrap_or_default();
-        let mut others: Vec<(&Role, &Admitted)> = self
-            .levels
-            .iter()
-            .filter(|(other, _)| *other != role)
-            .collect();
-        others.sort_by_key(|(_, admitted)| admitted.number);
-        let mut joined = Vec::new();
-        for (other, admitted) in others {
-            let mut promised = self::objective(&admitted.level);
-            promised.asked = class_of(admitted.class);
-            // What the cluster has lost since may have cost it its promise; it is not what is asked here.
-            if admission.join(weight(other), Some(&promised)).is_ok() {
-                joined.push(other.clone());
-            }
-        }
-        let tops = self
-            .frameworks
-            .values()
-            .flat_map(|framework| &framework.info.roles);
-        let mut tops: Vec<Role> = tops
-            .map(Role::top)
-            .filter(|top| top != role && !self.levels.contains_key(top))
-            .collect();
-        tops.sort();
-        tops.dedup();
-        for top in tops {
-            if admission.join(weight(&top), None).is_ok() {
-                joined.push(top);
-            }
-        }
-        let decision = admission.join(weight(role), Some(objective)).map_err(|refused| {
-            let whose = joined.get(refused.role).map(ToString::to_string).unwrap_or_default();
-            let name = lanes::NAMES[refused.resource];
-            format!(
-                "role {whose}, admitted before, is promised {} of {name} on average, and would have a fair share of {}",
-                units(refused.average),
-                units(refused.share)
-            )
-        })?;
-        let (class, reason) = (decision.class, words(decision.reason));
-        if class == Class::Hard
-            && let Err(problem) = self.can_be_guaranteed(role, &burst(objective))
-        {
-            return Ok((ServiceClass::Soft, problem));
-        }
-        Ok((named(class), reason))
-    }
-
-    /// Whether a hard burst goes together with all quotas.
-    fn can_be_guaranteed(&self, role: &Role, burst: &Quantities) -> Result<(), String> {
-        let quotas = self.quotas_with(|_| true);
-        let mut quota = self.quotas.get(role).cloned().unwrap_or_default();
-        raise(&mut quota, burst);
-        let standing = Standing {
-            capacity: self.capacity(),
-            consumed: Quantities::new(),
-        };
-        let checked = quota::check(role, &quota, &quotas, &standing, false);
-        checked.map_err(|error| error.to_string())
-    }
-
     /// Quotas as the allocator is to keep them now: guarantees of hard service levels included, unless they are spent.
     pub(super) fn effective_quotas(&self) -> Quotas {
         self.quotas_with(|admitted| !admitted.spent)
@@ -310,20 +174,19 @@ impl Master {
         let mut quotas = self.quotas.clone();
         for (role, admitted) in &self.levels {
             if admitted.class == ServiceClass::Hard && which(admitted) {
-                raise(
-                    quotas.entry(role.clone()).or_default(),
-                    &admitted.level.burst(),
-                );
+                guarantee(&mut quotas, role, &admitted.level.burst());
             }
         }
         quotas
     }
 
-    /// Tells the allocator what a role's quota is now.
+    /// Tells the allocator what the quotas of a role and of those above it are now.
     pub(super) fn tell_quota(&self, role: &Role, out: &mut Effects) {
-        let quota = self.effective_quotas().remove(role).unwrap_or_default();
-        let role = role.clone();
-        out.push(Effect::Allocator(Call::SetQuota { role, quota }));
+        let mut quotas = self.effective_quotas();
+        for role in std::iter::once(role.clone()).chain(role.ancestors()) {
+            let quota = quotas.remove(&role).unwrap_or_default();
+            out.push(Effect::Allocator(Call::SetQuota { role, quota }));
+        }
     }
 
     /// The service levels, and how they stand.
@@ -382,15 +245,6 @@ impl Master {
     }
 }
 
-/// Guarantees at least so much.
-fn raise(quota: &mut Quota, least: &Quantities) {
-    for (name, amount) in least {
-        if quota.guarantees.get(name) < amount {
-            quota.guarantees.set(name, amount);
-        }
-    }
-}
-
 fn objective(level: &ServiceLevel) -> Objective<{ lanes::NAMES.len() }> {
     Objective {
         asked: class_of(level.class),
@@ -403,57 +257,10 @@ fn objective(level: &ServiceLevel) -> Objective<{ lanes::NAMES.len() }> {
     }
 }
 
-fn burst(objective: &Objective<{ lanes::NAMES.len() }>) -> Quantities {
-    let mut all = Quantities::new();
-    for (name, milli) in lanes::NAMES.iter().zip(objective.burst()) {
-        let milli = i64::try_from(milli).unwrap_or(i64::MAX);
-        all.set(name, tepui_protocol::Scalar::from_milli(milli));
-    }
-    all
-}
-
 fn class_of(class: ServiceClass) -> Class {
     match class {
         ServiceClass::Hard => Class::Hard,
         ServiceClass::Soft => Class::Soft,
         ServiceClass::Elastic => Class::Elastic,
-    }
-}
-
-fn named(class: Class) -> ServiceClass {
-    match class {
-        Class::Hard => ServiceClass::Hard,
-        Class::Soft => ServiceClass::Soft,
-        Class::Elastic => ServiceClass::Elastic,
-    }
-}
-
-fn units(milli: u64) -> tepui_protocol::Scalar {
-    tepui_protocol::Scalar::from_milli(i64::try_from(milli).unwrap_or(i64::MAX))
-}
-
-fn words(reason: Reason) -> String {
-    match reason {
-        Reason::AsAsked => "as asked".to_owned(),
-        Reason::AboveFairShare {
-            resource,
-            average,
-            share,
-        } => format!(
-            "spread over its period the burst takes {} of {}, the role's fair share is {}",
-            units(average),
-            lanes::NAMES[resource],
-            units(share)
-        ),
-        Reason::NoRoom {
-            resource,
-            burst,
-            left,
-        } => format!(
-            "the burst takes {} of {}, {} are left beside the hard bursts admitted before",
-            units(burst),
-            lanes::NAMES[resource],
-            units(left)
-        ),
     }
 }

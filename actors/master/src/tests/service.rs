@@ -86,11 +86,7 @@ fn who_would_cost_another_its_promise_is_refused() {
     );
     assert!(error.contains("fair share of 50"), "{error}");
     for (name, wanted, part) in [
-        (
-            "a/b",
-            level(ServiceClass::Hard, 1, 1),
-            "only top-level roles",
-        ),
+        ("*", level(ServiceClass::Hard, 1, 1), "all roles but *"),
         ("s", level(ServiceClass::Hard, 0, 1), "takes nothing"),
         (
             "s",
@@ -252,4 +248,64 @@ fn a_hard_burst_is_guaranteed_for_its_length_and_held_free_for_the_next() {
     cluster.advance(HOUR - secs(600));
     assert!(!spent(&cluster));
     assert_eq!(cluster.master.service_levels()[0].began, None);
+}
+
+#[test]
+fn roles_below_others_have_levels_within_what_those_above_them_have() {
+    let mut cluster = Cluster::new();
+    cluster.agent("a", "cpus:100;mem:4096");
+    cluster.framework("f", "x");
+    cluster.framework("g", "q/other");
+    // A half of a half: 25 on average.
+    set(
+        &mut cluster,
+        "q/in",
+        Some(level(ServiceClass::Hard, 30, 30)),
+    )
+    .unwrap();
+    assert_eq!(
+        got(&cluster, "q/in"),
+        (ServiceClass::Hard, "as asked".to_owned())
+    );
+    set(
+        &mut cluster,
+        "q/other",
+        Some(level(ServiceClass::Soft, 26, 60)),
+    )
+    .unwrap();
+    let (class, reason) = got(&cluster, "q/other");
+    assert_eq!(class, ServiceClass::Elastic);
+    assert!(
+        reason.contains("26 of cpus") && reason.contains("fair share is 25"),
+        "{reason}"
+    );
+    // 15 are promised below q, and a half is 50.
+    set(
+        &mut cluster,
+        "q/other",
+        Some(level(ServiceClass::Soft, 25, 60)),
+    )
+    .unwrap();
+    assert_eq!(got(&cluster, "q/other").0, ServiceClass::Soft);
+    set(&mut cluster, "q", Some(level(ServiceClass::Soft, 11, 60))).unwrap();
+    assert_eq!(got(&cluster, "q").0, ServiceClass::Elastic);
+    // What is held free for it is so for those above it, and ends with it.
+    let held = |cluster: &Cluster| {
+        let offers = cluster.master.offers().into_iter();
+        let others = offers.filter(|offer| offer.role == role("x"));
+        others
+            .map(|offer| offer.resources.cpus())
+            .sum::<tepui_protocol::Scalar>()
+    };
+    for name in ["f", "g"] {
+        for offer in cluster.offers(&pid(name, 1)) {
+            cluster.decline(&offer.framework_id.clone(), &offer, 1.0);
+        }
+    }
+    cluster.exit(&pid("g", 1));
+    cluster.advance(secs(3));
+    assert_eq!(held(&cluster).to_string(), "70");
+    set(&mut cluster, "q/in", None).unwrap();
+    cluster.advance(secs(1));
+    assert_eq!(held(&cluster).to_string(), "100");
 }
