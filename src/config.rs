@@ -27,8 +27,9 @@ use tepui_fetch::FetchConfig;
 use tepui_isolation::IsolationConfig;
 use tepui_master::MasterConfig;
 use tepui_protocol::{Resources, Role};
+use tepui_runtime::NodeAddr;
 
-use crate::cli::{BadInput, arguments::parse_master, security::Security};
+use crate::cli::{BadInput, arguments::parse_master, nodes::parse_advertise, security::Security};
 
 /// All that a file may say.
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +46,8 @@ pub(crate) struct Config {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MasterSection {
     pub(crate) host: Option<String>,
+    #[serde(deserialize_with = "advertised")]
+    pub(crate) advertise: Option<NodeAddr>,
     pub(crate) port: Option<u16>,
     pub(crate) work_dir: Option<PathBuf>,
     tls_ca: Option<PathBuf>,
@@ -61,6 +64,8 @@ pub(crate) struct MasterSection {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AgentSection {
     pub(crate) host: Option<String>,
+    #[serde(deserialize_with = "advertised")]
+    pub(crate) advertise: Option<NodeAddr>,
     pub(crate) port: Option<u16>,
     pub(crate) work_dir: Option<PathBuf>,
     tls_ca: Option<PathBuf>,
@@ -96,6 +101,11 @@ impl<'de> Deserialize<'de> for Positive {
             _ => Err(wrong()),
         }
     }
+}
+
+fn advertised<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NodeAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_advertise(&text).map(Some).map_err(de::Error::custom)
 }
 
 /// A master's address.

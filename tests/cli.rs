@@ -226,6 +226,39 @@ fn a_master_with_port_0_comes_back_where_it_was_with_its_weights() {
 }
 
 #[test]
+fn a_node_that_listens_everywhere_says_what_to_dial() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let work_dir = dir.path().to_str().expect("a plain path");
+    let everywhere = ["master", "--work-dir", work_dir, "--host", "0.0.0.0"];
+    let with = |more: &[&'static str]| [&everywhere[..], more].concat();
+    assert_refused(
+        &with(&["--port", "0", "--insecure"]),
+        2,
+        &["0.0.0.0", "--advertise"],
+    );
+    assert_refused(
+        &with(&["--port", "0", "--insecure", "--advertise", "127.0.0.1:7"]),
+        2,
+        &["--advertise 127.0.0.1:7", "--port"],
+    );
+    assert_refused(
+        &with(&["--advertise", "a b"]),
+        2,
+        &["\"a b\"", "write the HOST or HOST:PORT"],
+    );
+    let start = with(&["--port", "0", "--insecure", "--advertise", "127.0.0.1"]);
+    let first = Node::start(tepui(&start));
+    assert!(first.address.starts_with("127.0.0.1:"), "{}", first.address);
+    assert_eq!(
+        json(&["agents", "--json", "--master", &first.address]),
+        Value::Array(Vec::new())
+    );
+    let address = first.address.clone();
+    drop(first);
+    assert_eq!(Node::start(tepui(&start)).address, address);
+}
+
+#[test]
 fn quotas_are_checked_shown_and_kept() {
     let dir = tempfile::tempdir().expect("a directory");
     let running = master(dir.path());

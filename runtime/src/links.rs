@@ -263,7 +263,7 @@ pub enum BindError {
     /// Other nodes could not dial the address.
     #[error(
         "cannot tell other nodes to dial {addr}; listen on the one address of this machine that they \
-         are to use, or name it by `NodeBuilder::advertise`"
+         are to use, or name it as well (--advertise, `NodeBuilder::advertise`)"
     )]
     Unspecified {
         /// The address.

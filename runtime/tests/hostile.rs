@@ -162,7 +162,7 @@ fn p99(mut times: Vec<u128>) -> u128 {
 /// On a machine with neighbours a percentile is never exact; a wronged link shows in milliseconds.
 const NOISE_MICROS: u128 = 3_000;
 /// A neighbour takes the processor for milliseconds, too, but not in each of so many rounds.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 20;
 
 /// Bytes of memory that this process has in use.
 fn resident() -> usize {
@@ -214,12 +214,13 @@ fn a_flooding_peer_that_heeds_nothing_is_bounded() {
         pair.victim.spawn("stuck", Sink { pause }).unwrap();
         let mut raw = Raw::greet(pair.victim.addr()).await;
         let before = resident();
-        // It sends for ever, to an actor that never takes any; the victim stops reading.
+        // It sends for ever, to an actor that never takes any; the victim stops reading. The mailbox takes
+        // 1,024 of them; then the bound, twice the window of 8 MiB.
         let (mut sent, frame) = (0, raw.tell("stuck", "test.Load", &raw::load(100_000)));
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(5) {
+        let bound = 1024 * frame.len() + 32 * MIB;
+        while sent < bound {
             let write = raw.write.write_all(&frame);
-            match tokio::time::timeout(Duration::from_millis(500), write).await {
+            match tokio::time::timeout(Duration::from_secs(3), write).await {
                 Ok(written) => written.unwrap(),
                 Err(_) => break,
             }
@@ -227,8 +228,6 @@ fn a_flooding_peer_that_heeds_nothing_is_bounded() {
         }
         let grown = resident().saturating_sub(before);
         assert!(sent > 8 * MIB, "{sent} bytes were taken");
-        // The mailbox takes 1,024 of them; then the bound, twice the window of 8 MiB.
-        let bound = 1024 * frame.len() + 32 * MIB;
         assert!(
             sent < bound && grown < bound + 32 * MIB,
             "{sent} sent, {grown} grown"
@@ -287,15 +286,9 @@ fn half_a_frame_is_given_up_with_its_link() {
             .write_all(&[&claim[..], &[64, 0, 9]].concat())
             .await
             .unwrap();
-        let start = Instant::now();
         let mut rest = Vec::new();
         let closed = raw.read.read_to_end(&mut rest);
         tokio::time::timeout(DEADLINE, closed).await.unwrap().ok();
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            start.elapsed()
-        );
         victim.shutdown().await;
     });
 }

@@ -17,7 +17,7 @@ use tepui_agent::{
 use tepui_fetch::{FetchConfig, Fetcher, Images};
 use tepui_isolation::{Containerizer, IsolationConfig, discovery::discover};
 use tepui_protocol::Resources;
-use tepui_runtime::{AnyPid, Node, Pid};
+use tepui_runtime::{AnyPid, Node, NodeAddr, Pid};
 use tokio::time::timeout;
 
 use crate::{
@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// The address of this machine to listen on [default: 127.0.0.1]
     #[arg(long, env = "TEPUI_HOST")]
     host: Option<String>,
+    /// What others are to dial, where that is another address than the one to listen on: HOST or HOST:PORT
+    #[arg(long, env = "TEPUI_ADVERTISE", value_name = "HOST[:PORT]", value_parser = nodes::parse_advertise)]
+    advertise: Option<NodeAddr>,
     /// Where sandboxes and records are kept [default: ~/.local/state/tepui/agent]
     #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
     work_dir: Option<PathBuf>,
@@ -102,6 +105,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let host = arguments.host.clone().or_else(|| section.host.clone());
     let listen = Listen {
         host: host.unwrap_or_else(|| LOOPBACK.to_owned()),
+        advertise: arguments
+            .advertise
+            .clone()
+            .or_else(|| section.advertise.clone()),
         port: arguments.port.or(section.port).unwrap_or(PORT),
         work_dir: work_dir.clone(),
         tls: arguments.security.clone().or(section.security()).tls()?,

@@ -10,7 +10,7 @@ use tepui_master::{
     config::RevokeFor,
 };
 use tepui_protocol::{MasterId, Role};
-use tepui_runtime::{AnyPid, Node};
+use tepui_runtime::{AnyPid, Node, NodeAddr};
 use tepui_store::StateStore;
 
 use crate::{
@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// The address of this machine to listen on [default: 127.0.0.1]
     #[arg(long, env = "TEPUI_HOST")]
     host: Option<String>,
+    /// What others are to dial, where that is another address than the one to listen on: HOST or HOST:PORT
+    #[arg(long, env = "TEPUI_ADVERTISE", value_name = "HOST[:PORT]", value_parser = nodes::parse_advertise)]
+    advertise: Option<NodeAddr>,
     /// Where the registry is kept [default: ~/.local/state/tepui/master]
     #[arg(long, env = "TEPUI_WORK_DIR", value_name = "DIR")]
     work_dir: Option<PathBuf>,
@@ -85,6 +88,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let host = arguments.host.or_else(|| section.host.clone());
     let listen = Listen {
         host: host.unwrap_or_else(|| LOOPBACK.to_owned()),
+        advertise: arguments
+            .advertise
+            .clone()
+            .or_else(|| section.advertise.clone()),
         port: arguments.port.or(section.port).unwrap_or(PORT),
         work_dir: work_dir.clone(),
         tls: arguments.security.or(section.security()).tls()?,

@@ -74,6 +74,8 @@ pub(crate) fn open_store(work_dir: &Path) -> anyhow::Result<RedbStore> {
 pub(crate) struct Listen {
     /// A name or address of this machine.
     pub(crate) host: String,
+    /// What others are to dial, where that is another address; port 0 stands for `port`.
+    pub(crate) advertise: Option<NodeAddr>,
     /// Port 0 takes the port of the last start from the same work directory, so that others find
     /// the node again, or else any free one.
     pub(crate) port: u16,
@@ -90,6 +92,7 @@ impl Listen {
     pub(crate) fn locally(port: u16, work_dir: &Path) -> Self {
         Self {
             host: LOOPBACK.to_owned(),
+            advertise: None,
             port,
             work_dir: work_dir.to_owned(),
             tls: None,
@@ -129,12 +132,22 @@ async fn start_as(
 ) -> anyhow::Result<Node> {
     let wanted = listen_address(&listen.host, listen.port)?;
     let file = listen.work_dir.join(ADDRESS);
+    let known_as = listen.advertise.as_ref().unwrap_or(&wanted);
+    if listen.port == 0 && known_as.port() != 0 {
+        let problem = format!(
+            "--advertise {known_as}: its port is another one than the node's; give that one with --port"
+        );
+        return Err(BadInput(problem).into());
+    }
     let last = match listen.port {
-        0 => last_address(&file, Some(wanted.host()))?,
+        0 => last_address(&file, Some(known_as.host()))?,
         _ => None,
     };
-    let addr = last.clone().unwrap_or(wanted);
-    let mut node = more(Node::builder(addr.clone()));
+    let port = last.as_ref().map_or(wanted.port(), NodeAddr::port);
+    let mut node = more(Node::builder(NodeAddr::new(wanted.host(), port)));
+    if let Some(advertise) = &listen.advertise {
+        node = node.advertise(advertise.clone());
+    }
     if let Some(tls) = &listen.tls {
         // Who gets that far has a certificate, and may send any message.
         node = node
@@ -147,6 +160,15 @@ async fn start_as(
     let node = node.map_err(|error| cannot_listen(last.is_some(), &file, error))?;
     remember(&file, node.addr())?;
     Ok(node)
+}
+
+/// What others are to dial: `HOST`, at the port that the node listens on, or `HOST:PORT`.
+///
+/// # Errors
+/// What to write.
+pub(crate) fn parse_advertise(text: &str) -> Result<NodeAddr, String> {
+    let addr = text.parse().or_else(|_| format!("{text}:0").parse());
+    addr.map_err(|_| "write the HOST or HOST:PORT that others are to dial".to_owned())
 }
 
 fn listen_address(host: &str, port: u16) -> anyhow::Result<NodeAddr> {
