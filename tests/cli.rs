@@ -79,3 +79,24 @@ fn json(arguments: &[&str]) -> Value {
     );
     serde_json::from_slice(&output.stdout).expect("--json prints JSON")
 }
+
+/// Starts a job of one task that says when it runs and then waits to be ended.
+fn endless(master: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut command = tepui(&["run", "--master", master, "--name", "endless", "--"]);
+    command
+        .arg("exec sleep 1000")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    let mut line = String::new();
+    while !line.contains("TASK_RUNNING") {
+        line.clear();
+        assert_ne!(
+            stdout.read_line(&mut line).expect("readable"),
+            0,
+            "it ended early"
+        );
+    }
+    (child, stdout)
+}

@@ -179,9 +179,9 @@ fn an_executor_that_gets_another_gpu_can_open_it_from_then_on() {
         grows: true,
         ..room.container(&["a"])
     };
-    let line = format!("{TRY} until (: <>/dev/gpu-b) 2>>stderr; do :; done; {TRY}");
+    let line = format!("{TRY} echo tried; until (: <>/dev/gpu-b) 2>>stderr; do :; done; {TRY}");
     let launched = room.launch(&container, &line);
-    let has_tried = || Room::stdout(&container) == "opened a\n";
+    let has_tried = || Room::stdout(&container) == "opened a\ntried\n";
     assert!(await_end(has_tried).is_ok(), "{}", Room::stdout(&container));
     let mut grown = room.container(&["b"]);
     grown.grows = true;
@@ -189,7 +189,7 @@ fn an_executor_that_gets_another_gpu_can_open_it_from_then_on() {
     launched.wait().unwrap();
     room.containerizer.destroy("c").unwrap();
     // What it has no more, it cannot open any more.
-    assert_eq!(Room::stdout(&container), "opened a\nopened b\n");
+    assert_eq!(Room::stdout(&container), "opened a\ntried\nopened b\n");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn completions_and_help_need_no_cluster() {
 /// The document of docs/allocator.md.
 #[test]
 fn textbook_cases_are_answered() {
-    let page = include_str!("../docs/allocator.md");
+    let page = include_str!("../../docs/allocator.md");
     let document = page.split("$ cat cases.json\n").nth(1);
     let document = document.and_then(|rest| rest.split("$ tepui").next());
     let dir = TempDir::new().expect("a directory");

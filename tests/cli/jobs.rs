@@ -94,27 +94,6 @@ fn a_failing_command_is_told_with_its_status_and_the_cluster_goes_on() {
     );
 }
 
-/// Starts a job of one task that says when it runs and then waits to be ended.
-fn endless(master: &str) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut command = tepui(&["run", "--master", master, "--name", "endless", "--"]);
-    command
-        .arg("exec sleep 1000")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary runs");
-    let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-    let mut line = String::new();
-    while !line.contains("TASK_RUNNING") {
-        line.clear();
-        assert_ne!(
-            stdout.read_line(&mut line).expect("readable"),
-            0,
-            "it ended early"
-        );
-    }
-    (child, stdout)
-}
-
 #[test]
 fn a_killed_task_fails_its_job() {
     let (_running, master) = local();
