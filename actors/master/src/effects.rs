@@ -238,6 +238,8 @@ letters! {
     RescindInverseOffer(scheduler::RescindInverseOffer),
     /// Tasks are to end for another role.
     Revocation(scheduler::RevocationNotice),
+    /// News of an operation.
+    Operation(scheduler::OperationUpdate),
     /// News of a task.
     Update(scheduler::Update),
     /// An agent or executor is gone.

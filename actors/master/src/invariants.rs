@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use tepui_protocol::{FrameworkId, Resources, messages::operator::AgentStanding, task::Task};
 
-use crate::master::{Agent, Framework, Master};
+use crate::master::{Agent, Framework, KEPT_MAX, Master};
 
 /// An invariant does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -209,11 +209,13 @@ fn undead(master: &Master) -> Option<String> {
 
 fn unbounded(master: &Master) -> Option<String> {
     let frameworks = master.frameworks.values().chain(master.completed.values());
+    let operations = master.frameworks.values().map(|f| f.operations.len()).max();
     let tasks = frameworks.flat_map(|f| [&f.completed, &f.unreachable]);
     let mut sizes = tasks
         .map(|history| (history.len(), history.capacity()))
         .chain([
             (master.completed.len(), master.completed.capacity()),
+            (operations.unwrap_or(0), KEPT_MAX),
             (master.removed.len(), master.removed.capacity()),
             (master.unreachable.len(), master.unreachable.capacity()),
         ]);

@@ -12,7 +12,7 @@
 //! | an agent does not answer, its link breaks | `master/reachability.rs` |
 //! | allocations, declines, rescinding | `master/offers.rs` |
 //! | accept, kill, what is a valid task | `master/tasks.rs`, `master/validation.rs` |
-//! | RESERVE and UNRESERVE | `master/reservations.rs` |
+//! | RESERVE and UNRESERVE, and what became of them | `master/reservations.rs`, `master/operations.rs` |
 //! | status updates and acknowledgements | `master/updates.rs` |
 //! | reconciliation | `master/reconcile.rs` |
 //! | what is persisted, and starting from it | `master/registry.rs` |
@@ -36,6 +36,7 @@ mod lanes;
 mod maintenance;
 mod metrics;
 mod offers;
+mod operations;
 mod quota;
 mod reachability;
 mod reconcile;
@@ -56,6 +57,7 @@ use tepui_protocol::{AgentId, FrameworkId, MasterId, Offer, OfferId, Role, TaskI
 use tepui_store::StoreError;
 
 pub use self::offers::Granted;
+pub(crate) use self::operations::{KEPT_MAX, Operations};
 pub(crate) use self::{agent::Agent, framework::Framework, history::History};
 use self::{metrics::Metrics, registry::Counters};
 use crate::{

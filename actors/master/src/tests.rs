@@ -11,6 +11,7 @@ mod groups;
 mod invariants;
 mod maintenance;
 mod offers;
+mod operations;
 mod operators;
 mod quota;
 mod reconciliation;

@@ -110,6 +110,8 @@ ids! {
     TaskId = "task";
     /// Names an executor; chosen by the framework, unique within it and an agent.
     ExecutorId = "executor";
+    /// Names an operation; chosen by the framework, unique among those whose status it has not acknowledged.
+    OperationId = "operation";
 }
 
 impl AgentId {

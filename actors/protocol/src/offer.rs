@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{AgentId, FrameworkId, OfferId},
     maintenance::Unavailability,
+    operation::Tracked,
     resources::Resources,
     role::Role,
     task::{TaskGroup, TaskInfo},
@@ -49,6 +50,8 @@ pub enum Operation {
     /// Takes the topmost claim off reserved resources of the offers: off those that are named, all of their
     /// claims included. One that is not valid changes nothing.
     Unreserve(Resources),
+    /// One of these two, of which the framework is told what became of it.
+    Tracked(Tracked),
 }
 
 impl Operation {
@@ -57,7 +60,7 @@ impl Operation {
         match self {
             Operation::Launch(tasks) => tasks,
             Operation::LaunchGroup(group) => &group.tasks,
-            Operation::Reserve(_) | Operation::Unreserve(_) => &[],
+            Operation::Reserve(_) | Operation::Unreserve(_) | Operation::Tracked(_) => &[],
         }
     }
 
@@ -66,7 +69,7 @@ impl Operation {
         match self {
             Operation::Launch(tasks) => tasks,
             Operation::LaunchGroup(group) => group.members(),
-            Operation::Reserve(_) | Operation::Unreserve(_) => Vec::new(),
+            Operation::Reserve(_) | Operation::Unreserve(_) | Operation::Tracked(_) => Vec::new(),
         }
     }
 }

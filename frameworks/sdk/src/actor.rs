@@ -4,8 +4,8 @@
 use tepui_protocol::{
     FrameworkInfo, Timestamp,
     messages::scheduler::{
-        Failure, Heartbeat, InverseOffers, NotSubscribed, Offers, Rescind, RescindInverseOffer,
-        RevocationNotice, SchedulerError, Subscribed, Update,
+        Failure, Heartbeat, InverseOffers, NotSubscribed, Offers, OperationUpdate, Rescind,
+        RescindInverseOffer, RevocationNotice, SchedulerError, Subscribed, Update,
     },
 };
 use tepui_runtime::{AnyPid, Undeliverable, prelude::*};
@@ -124,6 +124,8 @@ impl DriverActor {
             ToMaster::Kill(msg) => self.tell(msg, ctx),
             ToMaster::Acknowledge(msg) => self.tell(msg, ctx),
             ToMaster::Reconcile(msg) => self.tell(msg, ctx),
+            ToMaster::AcknowledgeOperation(msg) => self.tell(msg, ctx),
+            ToMaster::ReconcileOperations(msg) => self.tell(msg, ctx),
         }
     }
 
@@ -190,8 +192,17 @@ impl Actor for DriverActor {
 accepts!(
     DriverActor: Subscribed, Offers, Rescind, Update, Failure, SchedulerError, NotSubscribed,
     Heartbeat, Exited, InverseOffers, RescindInverseOffer,
-    RevocationNotice
+    RevocationNotice, OperationUpdate
 );
+
+impl Handler<OperationUpdate> for DriverActor {
+    type Result = ();
+    fn handle(&mut self, msg: OperationUpdate, ctx: &mut Context<Self>) {
+        self.step(ctx, |driver, now, out| {
+            driver.on_operation(now, msg.status, out)
+        });
+    }
+}
 
 impl Handler<RevocationNotice> for DriverActor {
     type Result = ();

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 use tepui_protocol::{
-    AgentId, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, Role, TaskGroup, TaskId,
-    TaskInfo, TaskStatus, Timestamp,
+    AgentId, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, OperationId,
+    OperationStatus, Role, TaskGroup, TaskId, TaskInfo, TaskStatus, Timestamp,
 };
 use tepui_store::Write;
 use uuid::Uuid;
@@ -64,6 +64,10 @@ pub enum Call {
         task_id: TaskId,
         uuid: Uuid,
     },
+    /// [`Calls::acknowledge_operation`].
+    AcknowledgeOperation { operation_id: OperationId },
+    /// [`Calls::reconcile_operations`].
+    ReconcileOperations { operation_ids: Vec<OperationId> },
     /// [`Calls::after`].
     After { delay: Duration, token: u64 },
     /// [`Calls::keep`] and [`Calls::forget`].
@@ -210,6 +214,24 @@ impl Calls {
                 uuid,
             });
         }
+    }
+
+    /// Confirms the status of an operation, in a scheduler that [acknowledges itself]; does nothing for one that needs no
+    /// confirmation.
+    ///
+    /// [acknowledges itself]: crate::Scheduler::acknowledges_itself
+    pub fn acknowledge_operation(&mut self, status: &OperationStatus) {
+        if status.is_kept() {
+            let operation_id = status.id.clone();
+            self.list.push(Call::AcknowledgeOperation { operation_id });
+        }
+    }
+
+    /// Asks what became of operations (none named: all that are not acknowledged), answered by [`crate::Scheduler::operation`].
+    /// Worth it after a reconnection, for those that were sent and not told of: they may never have arrived.
+    pub fn reconcile_operations(&mut self, ids: impl IntoIterator<Item = OperationId>) {
+        let operation_ids = ids.into_iter().collect();
+        self.list.push(Call::ReconcileOperations { operation_ids });
     }
 
     /// Calls [`crate::Scheduler::timer`] with `token` after `delay`.

@@ -18,7 +18,8 @@ mod tests;
 use std::{collections::VecDeque, time::Duration};
 
 use tepui_protocol::{
-    FrameworkId, FrameworkInfo, Offer, Operation, Reason, Source, TaskState, TaskStatus, Timestamp,
+    FrameworkId, FrameworkInfo, Offer, Operation, OperationState, OperationStatus, Reason, Source,
+    TaskState, TaskStatus, Timestamp,
     messages::scheduler::{
         Failure, InverseOffers, Rescind, RescindInverseOffer, RevocationNotice, Subscribed,
     },
@@ -36,6 +37,9 @@ use crate::{
     framework::FrameworkError,
     scheduler::{Kept, Scheduler},
 };
+
+/// Why what nobody took is dropped.
+const NO_MASTER: &str = "launched while no master was connected";
 
 /// The key of the framework's id in its store.
 const FRAMEWORK_ID: &str = "framework_id";
@@ -77,7 +81,7 @@ pub(crate) struct Driver {
     session: Session,
     seen: Seen,
     /// Statuses made here, for launches that no master could take.
-    made_here: VecDeque<TaskStatus>,
+    made_here: VecDeque<MadeHere>,
     ending: bool,
 }
 
@@ -191,6 +195,27 @@ impl Driver {
         }
     }
 
+    pub(crate) fn on_operation(
+        &mut self,
+        now: Timestamp,
+        status: OperationStatus,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.hears_master(now) {
+            self.tell_operation(now, status, out);
+            self.tell_made_here(now, out);
+        }
+    }
+
+    fn tell_operation(&mut self, now: Timestamp, status: OperationStatus, out: &mut Vec<Effect>) {
+        let mut acknowledge = Calls::default();
+        if !self.acknowledges_itself {
+            acknowledge.acknowledge_operation(&status);
+        }
+        let calls = self.recorded(now, |scheduler, calls| scheduler.operation(calls, status));
+        self.carry_all(now, before_end(calls, acknowledge.take()), out);
+    }
+
     pub(crate) fn on_failure(&mut self, now: Timestamp, msg: Failure, out: &mut Vec<Effect>) {
         if self.hears_master(now) {
             self.call(now, out, |scheduler, calls| scheduler.failure(calls, msg));
@@ -214,9 +239,7 @@ impl Driver {
         self.session.tasks.told(&status);
         let mut calls = self.recorded(now, |scheduler, calls| scheduler.update(calls, status));
         if !self.acknowledges_itself {
-            let ends = |call: &Call| matches!(call, Call::Stop(_) | Call::Fail(_));
-            let at = calls.iter().position(ends).unwrap_or(calls.len());
-            calls.splice(at..at, acknowledge);
+            calls = before_end(calls, acknowledge);
         }
         self.carry_all(now, calls, out);
         self.tell_made_here(now, out);
@@ -303,7 +326,10 @@ impl Driver {
     /// Hands the scheduler what was made here in place of a master.
     fn tell_made_here(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         while let Some(status) = self.made_here.pop_front() {
-            let calls = self.recorded(now, |scheduler, calls| scheduler.update(calls, status));
+            let calls = self.recorded(now, |scheduler, calls| match status {
+                MadeHere::Task(status) => scheduler.update(calls, status),
+                MadeHere::Operation(status) => scheduler.operation(calls, status),
+            });
             self.carry_all(now, calls, out);
         }
     }
@@ -361,15 +387,42 @@ impl Driver {
     //= mesos, sched.cpp: tasks launched while disconnected are answered by the driver itself
     fn note_launches(&mut self, now: Timestamp, operations: &[Operation], joined: bool) {
         for operation in operations {
+            if let Operation::Tracked(tracked) = operation
+                && !joined
+            {
+                let status = OperationStatus {
+                    id: tracked.id.clone(),
+                    state: OperationState::Dropped,
+                    message: NO_MASTER.to_owned(),
+                    agent_id: None,
+                };
+                self.made_here.push_back(MadeHere::Operation(status));
+            }
             for task in operation.tasks() {
                 if joined {
                     self.session.tasks.launched(task);
                 } else {
-                    self.made_here.push_back(dropped(now, task));
+                    let status = dropped(now, task);
+                    self.made_here.push_back(MadeHere::Task(status));
                 }
             }
         }
     }
+}
+
+/// What is told in place of a master.
+#[derive(Debug)]
+enum MadeHere {
+    Task(TaskStatus),
+    Operation(OperationStatus),
+}
+
+/// Adds calls, before the one that ends the framework.
+fn before_end(mut calls: Vec<Call>, more: Vec<Call>) -> Vec<Call> {
+    let ends = |call: &Call| matches!(call, Call::Stop(_) | Call::Fail(_));
+    let at = calls.iter().position(ends).unwrap_or(calls.len());
+    calls.splice(at..at, more);
+    calls
 }
 
 fn acknowledgement(status: &TaskStatus) -> Vec<Call> {
@@ -384,10 +437,7 @@ fn dropped(now: Timestamp, task: &tepui_protocol::TaskInfo) -> TaskStatus {
         agent_id: Some(task.agent_id.clone()),
         ..status
     };
-    status.because(
-        Reason::MasterDisconnected,
-        "launched while no master was connected",
-    )
+    status.because(Reason::MasterDisconnected, NO_MASTER)
 }
 
 fn under_kept(write: Write) -> Write {

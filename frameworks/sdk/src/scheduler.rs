@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tepui_protocol::{
-    FrameworkId, InverseOffer, MasterId, Offer, OfferId, TaskStatus,
+    FrameworkId, InverseOffer, MasterId, Offer, OfferId, OperationStatus, TaskStatus,
     messages::scheduler::{Failure, RevocationNotice},
 };
 
@@ -74,6 +74,12 @@ pub trait Scheduler: Send + 'static {
     /// and what it kept is durable.
     fn update(&mut self, calls: &mut Calls, status: TaskStatus);
 
+    /// What became of an operation with an id ([`tepui_protocol::Operation::Tracked`]). It is acknowledged when the callback has returned and
+    /// what it kept is durable; until then it may be told more than once.
+    fn operation(&mut self, calls: &mut Calls, status: OperationStatus) {
+        let _ = (calls, status);
+    }
+
     /// An agent, or an executor on it, is gone. The tasks lost with it are told of by updates.
     fn failure(&mut self, calls: &mut Calls, failure: Failure) {
         let _ = (calls, failure);
@@ -134,6 +140,10 @@ impl Scheduler for Box<dyn Scheduler> {
 
     fn update(&mut self, calls: &mut Calls, status: TaskStatus) {
         self.as_mut().update(calls, status);
+    }
+
+    fn operation(&mut self, calls: &mut Calls, status: OperationStatus) {
+        self.as_mut().operation(calls, status);
     }
 
     fn failure(&mut self, calls: &mut Calls, failure: Failure) {

@@ -11,8 +11,9 @@ use tepui_protocol::{
             UpdateMaintenanceSchedule, UpdateQuota, UpdateServiceLevel, UpdateWeights,
         },
         scheduler::{
-            Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Kill,
-            Reconcile, Revive, Subscribe, Suppress, Teardown,
+            Accept, AcceptInverseOffers, Acknowledge, AcknowledgeOperation, Decline,
+            DeclineInverseOffers, Kill, Reconcile, ReconcileOperations, Revive, Subscribe,
+            Suppress, Teardown,
         },
     },
 };
@@ -27,7 +28,7 @@ use crate::{
 accepts!(MasterActor:
     Subscribe, Teardown, Accept, Decline, Revive, Suppress, Kill, Acknowledge, Reconcile,
     Register, Reregister, StatusUpdate, ExecutorExited, Pong, Unregister,
-    AcceptInverseOffers, DeclineInverseOffers,
+    AcceptInverseOffers, DeclineInverseOffers, AcknowledgeOperation, ReconcileOperations,
     GetMaster, GetAgents, GetFrameworks, GetTasks, GetOffers, GetRoles, GetMaintenance, GetServiceLevels, GetGangs, UpdateServiceLevel,
     UpdateMaintenanceSchedule, StartMaintenance, StopMaintenance, DrainAgent, ReactivateAgent,
     UpdateWeights, UpdateQuota, ReserveResources, UnreserveResources, KillTask, TeardownFramework,
@@ -57,6 +58,8 @@ events! {
     Suppress => on_suppress,
     Kill => on_kill,
     Acknowledge => on_acknowledge,
+    AcknowledgeOperation => on_acknowledge_operation,
+    ReconcileOperations => on_reconcile_operations,
     Reconcile => on_reconcile,
     Register => on_register,
     Reregister => on_reregister,

@@ -10,7 +10,7 @@ use tepui_protocol::{
 };
 use tepui_runtime::AnyPid;
 
-use super::History;
+use super::{History, Operations};
 use crate::{
     config::MasterConfig,
     effects::{Call, Effect, Effects, Letter, tell},
@@ -35,6 +35,8 @@ pub(crate) struct Framework {
     /// Tasks that have ended.
     pub(crate) completed: History<TaskId, Task>,
     pub(crate) offers: BTreeSet<OfferId>,
+    /// What became of its operations, until it has acknowledged that.
+    pub(crate) operations: Operations,
 }
 
 impl Framework {
@@ -51,6 +53,7 @@ impl Framework {
             unreachable: History::new(config.max_unreachable_tasks),
             completed: History::new(config.max_completed_tasks),
             offers: BTreeSet::new(),
+            operations: Operations::new(),
         }
     }
 

@@ -195,6 +195,7 @@ impl Master {
             return;
         };
         framework.send(Heartbeat {}, out);
+        self.repeat_operations(id, out);
         let timer = Timer::Heartbeat {
             framework_id: id.clone(),
             epoch,
@@ -275,6 +276,7 @@ impl Master {
     /// Ends a framework: its tasks are killed, and its id is void from now on.
     pub(super) fn end_framework(&mut self, now: Timestamp, id: &FrameworkId, out: &mut Effects) {
         self.rescind_offers_of_framework(id, out);
+        self.forget_operations(id, out);
         let Some(mut framework) = self.frameworks.remove(id) else {
             return;
         };

@@ -12,6 +12,7 @@
 //! | `drains/<id>` | an agent that is drained, and the longest time its tasks have to end |
 //! | `levels/<role>` | a role's service level, and what it got |
 //! | `revocations/<role>` | whose tasks end for the role, and when they are killed |
+//! | `operations/<framework>/<id>` | what became of an operation that its framework has not acknowledged |
 //! | `counters` | how many ids were given out |
 //!
 //! Tasks are not here: agents report theirs when they re-register.
@@ -25,8 +26,8 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tepui_allocator::{Quotas, Weight};
 use tepui_protocol::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Quota, Role, Timestamp,
-    maintenance::Schedule,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, OperationId, OperationStatus, Quota,
+    Role, Timestamp, maintenance::Schedule,
 };
 use tepui_store::{Contents, StoreError, Write, get, put};
 
@@ -73,6 +74,7 @@ const MAINTENANCE: &str = "maintenance";
 const LEVELS: &str = "levels/";
 const DRAINS: &str = "drains/";
 const REVOCATIONS: &str = "revocations/";
+const OPERATIONS: &str = "operations/";
 const COUNTERS: &str = "counters";
 
 impl Master {
@@ -125,8 +127,10 @@ impl Master {
             self.unreachable.insert(id, absent);
         }
         for (id, info) in records::<FrameworkId, FrameworkInfo>(registry, FRAMEWORKS)? {
-            self.frameworks
-                .insert(id, Framework::recovered(info, &self.config));
+            let mut framework = Framework::recovered(info, &self.config);
+            let operations = records(registry, &format!("{OPERATIONS}{id}/"))?;
+            framework.operations = operations.into_iter().collect();
+            self.frameworks.insert(id, framework);
         }
         let mut removed = records::<FrameworkId, Timestamp>(registry, REMOVED)?;
         removed.sort_by_key(|(_, when)| *when);
@@ -182,6 +186,16 @@ pub(super) fn keep_level(role: &Role, level: Option<&Admitted>, out: &mut Effect
         Some(level) => put(key, level),
         None => Write::delete(key),
     }));
+}
+
+pub(super) fn keep_operation(id: &FrameworkId, status: &OperationStatus, out: &mut Effects) {
+    let key = format!("{OPERATIONS}{id}/{}", status.id);
+    out.push(Effect::Write(put(key, status)));
+}
+
+pub(super) fn forget_operation(id: &FrameworkId, operation: &OperationId, out: &mut Effects) {
+    let key = format!("{OPERATIONS}{id}/{operation}");
+    out.push(Effect::Write(Write::delete(key)));
 }
 
 pub(super) fn keep_claim(role: &Role, claim: Option<&Kept>, out: &mut Effects) {

@@ -40,20 +40,21 @@ pub(super) fn renew(said: &Resources, reserved: &Resources) -> Resources {
 }
 
 impl Master {
-    /// A framework reserves offered resources, or takes a claim off them.
+    /// A framework reserves offered resources, or takes a claim off them. Says why not, if it is not valid.
     pub(super) fn change_offered(
         &mut self,
         lot: &mut Lot,
         kind: Kind,
         named: &Resources,
         out: &mut Effects,
-    ) {
+    ) -> Result<(), String> {
         let change = match self.check_offered(lot, kind, named) {
             Ok(change) => change,
             Err(problem) => {
                 let framework = &lot.framework_id;
                 tracing::warn!(%framework, ?kind, problem, "operation dropped");
-                return self.metrics.count(kind.counter(false));
+                self.metrics.count(kind.counter(false));
+                return Err(problem);
             }
         };
         lot.left -= &change.from;
@@ -67,6 +68,7 @@ impl Master {
             from: change.from,
             to: change.to,
         }));
+        Ok(())
     }
 
     fn check_offered(&self, lot: &Lot, kind: Kind, named: &Resources) -> Result<Change, String> {

@@ -125,12 +125,14 @@ impl Master {
                     }
                 }
                 Operation::LaunchGroup(group) => self.launch_group(now, &mut lot, &group, out),
+                // Nobody is told: it is counted, and logged.
                 Operation::Reserve(named) => {
-                    self.change_offered(&mut lot, Kind::Reserve, &named, out);
+                    let _ = self.change_offered(&mut lot, Kind::Reserve, &named, out);
                 }
                 Operation::Unreserve(named) => {
-                    self.change_offered(&mut lot, Kind::Unreserve, &named, out);
+                    let _ = self.change_offered(&mut lot, Kind::Unreserve, &named, out);
                 }
+                Operation::Tracked(tracked) => self.track(&mut lot, tracked, out),
             }
         }
         if lot.used && self.config.decline_backoff.is_some() {
@@ -230,6 +232,9 @@ impl Master {
         out: &mut Effects,
     ) {
         for operation in &call.operations {
+            if let Operation::Tracked(tracked) = operation {
+                self.drop_operation(&call.framework_id, tracked, problem, out);
+            }
             for task in operation.tasks() {
                 // A call that arrives twice must not end what it started.
                 if self.is_live(&call.framework_id, &task.id) {

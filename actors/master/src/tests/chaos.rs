@@ -13,6 +13,7 @@ use tepui_protocol::{
         },
         scheduler::{Accept, Kill, Teardown},
     },
+    operation::{ReservationChange, Tracked},
     resources::Reservation,
 };
 
@@ -231,11 +232,16 @@ fn apply(cluster: &mut Cluster, names: &mut Names, event: Event) {
             };
             let offer = &offers[at];
             let what = reservable(kind, &offer.resources.unallocate(), &offer.role);
+            names.tasks += 1;
+            let tracked = |what| Tracked {
+                id: format!("o{}", names.tasks).parse().unwrap(),
+                change: ReservationChange::Reserve(what),
+            };
             let call = Accept {
                 framework_id: offer.framework_id.clone(),
                 offer_ids: vec![offer.id.clone()],
                 operations: vec![match kind % 2 {
-                    0 => Operation::Reserve(what),
+                    0 => Operation::Tracked(tracked(what)),
                     _ => Operation::Unreserve(what),
                 }],
                 filters: Filters::NONE,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     AgentId, ExecutorId, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, MasterId,
-    Offer, OfferId, Operation, Role, TaskId, TaskStatus, Timestamp,
+    Offer, OfferId, Operation, OperationId, OperationStatus, Role, TaskId, TaskStatus, Timestamp,
 };
 
 /// Subscribes a framework; answered by [`Subscribed`] or [`SchedulerError`]. Sent again with the
@@ -150,6 +150,38 @@ pub struct Reconcile {
     pub framework_id: FrameworkId,
     /// Which tasks, with their agent if known; empty for all that the master knows.
     pub tasks: Vec<(TaskId, Option<AgentId>)>,
+}
+
+/// Confirms the status of an operation, so that it is not sent again; its id is free then.
+//= mesos, ACKNOWLEDGE_OPERATION_STATUS
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.AcknowledgeOperation")]
+pub struct AcknowledgeOperation {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which.
+    pub operation_id: OperationId,
+}
+
+/// Asks for the status of operations; answered by an [`OperationUpdate`] for each.
+//= mesos, RECONCILE_OPERATIONS
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.ReconcileOperations")]
+pub struct ReconcileOperations {
+    /// Whose.
+    pub framework_id: FrameworkId,
+    /// Which; empty for all whose status is not acknowledged.
+    #[serde(default)]
+    pub operation_ids: Vec<OperationId>,
+}
+
+/// News of an operation. All states but UNKNOWN are sent again until they are acknowledged.
+//= mesos, UPDATE_OPERATION_STATUS
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Message)]
+#[message(name = "tepui.scheduler.OperationUpdate")]
+pub struct OperationUpdate {
+    /// The news.
+    pub status: OperationStatus,
 }
 
 /// The framework is subscribed.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tepui_protocol::messages::scheduler::{
-    Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Kill, Reconcile,
-    Revive, Subscribe, Suppress, Teardown,
+    Accept, AcceptInverseOffers, Acknowledge, AcknowledgeOperation, Decline, DeclineInverseOffers,
+    Kill, Reconcile, ReconcileOperations, Revive, Subscribe, Suppress, Teardown,
 };
 use tepui_store::{Outgoing, Write};
 
@@ -48,6 +48,8 @@ pub(crate) enum ToMaster {
     Kill(Kill),
     Acknowledge(Acknowledge),
     Reconcile(Reconcile),
+    AcknowledgeOperation(AcknowledgeOperation),
+    ReconcileOperations(ReconcileOperations),
 }
 
 /// Why the driver wants to be called back. A timer of an earlier epoch means nothing.

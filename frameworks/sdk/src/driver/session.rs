@@ -14,8 +14,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tepui_protocol::{
     FrameworkId, FrameworkInfo, MasterId, Role, Timestamp,
     messages::scheduler::{
-        Accept, AcceptInverseOffers, Acknowledge, Decline, DeclineInverseOffers, Reconcile, Revive,
-        Subscribe, Subscribed, Suppress, Teardown,
+        Accept, AcceptInverseOffers, Acknowledge, AcknowledgeOperation, Decline,
+        DeclineInverseOffers, Reconcile, ReconcileOperations, Revive, Subscribe, Subscribed,
+        Suppress, Teardown,
     },
 };
 use tepui_runtime::AnyPid;
@@ -335,6 +336,18 @@ impl Session {
                 task_id,
                 uuid,
             }),
+            Call::AcknowledgeOperation { operation_id } => {
+                ToMaster::AcknowledgeOperation(AcknowledgeOperation {
+                    framework_id: id,
+                    operation_id,
+                })
+            }
+            Call::ReconcileOperations { operation_ids } => {
+                ToMaster::ReconcileOperations(ReconcileOperations {
+                    framework_id: id,
+                    operation_ids,
+                })
+            }
             other => return Some(other),
         };
         out.push(Effect::Tell(message));

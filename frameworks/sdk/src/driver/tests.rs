@@ -3,8 +3,9 @@
 mod bench;
 
 use tepui_protocol::{
-    Filters, InverseOffer, TaskId, Unavailability,
-    messages::scheduler::{Accept, AcceptInverseOffers, Acknowledge, Kill},
+    Filters, InverseOffer, OperationId, TaskId, Unavailability,
+    messages::scheduler::{Accept, AcceptInverseOffers, Acknowledge, AcknowledgeOperation, Kill},
+    operation::{ReservationChange, Tracked},
 };
 use uuid::Uuid;
 
@@ -413,4 +414,59 @@ fn a_scheduler_is_asked_to_leave_and_answers() {
         filters: Filters::seconds(60.0),
     };
     assert_eq!(bench.sent(), [ToMaster::AcceptInverse(answer)]);
+}
+
+#[test]
+fn a_scheduler_hears_of_operations_and_they_are_acknowledged() {
+    /// Reserves what it is offered, and keeps what became of that.
+    struct Reserving;
+    impl Scheduler for Reserving {
+        fn offers(&mut self, _: &mut Calls, _: Vec<Offer>) {}
+        fn update(&mut self, _: &mut Calls, _: TaskStatus) {}
+        fn operation(&mut self, calls: &mut Calls, status: OperationStatus) {
+            calls.keep(format!("{}-{}", status.id, status.state), &status.message);
+        }
+        fn disconnected(&mut self, calls: &mut Calls) {
+            let tracked = Tracked {
+                id: OperationId::new("late").unwrap(),
+                change: ReservationChange::Reserve("cpus:1".parse().unwrap()),
+            };
+            let operations = vec![Operation::Tracked(tracked)];
+            calls.accept(vec!["m1-O1".parse().unwrap()], operations, Filters::NONE);
+        }
+    }
+    let mut bench = Bench::joined();
+    bench.driver.scheduler = Box::new(Reserving);
+    bench.take();
+    let kept = |bench: &Bench| {
+        let writes = bench.out.iter().filter_map(|effect| match effect {
+            Effect::Write(write) => Some(write.key().to_owned()),
+            _ => None,
+        });
+        writes.collect::<Vec<_>>()
+    };
+    for (state, known) in [
+        (OperationState::Finished, true),
+        (OperationState::Unknown, false),
+    ] {
+        let id = OperationId::new("r1").unwrap();
+        let status = OperationStatus {
+            id: id.clone(),
+            state,
+            message: String::new(),
+            agent_id: None,
+        };
+        bench.driver.on_operation(bench.now, status, &mut bench.out);
+        assert_eq!(kept(&bench), [format!("kept/r1-{state}")]);
+        let acknowledge = AcknowledgeOperation {
+            framework_id: "m1-0000".parse().unwrap(),
+            operation_id: id,
+        };
+        let told = known.then_some(ToMaster::AcknowledgeOperation(acknowledge));
+        assert_eq!(bench.sent(), told.into_iter().collect::<Vec<_>>());
+        bench.take();
+    }
+    // One that nobody takes is answered here.
+    bench.driver.on_exited(bench.now, &mut bench.out);
+    assert_eq!(kept(&bench), ["kept/late-OPERATION_DROPPED"]);
 }

@@ -157,7 +157,10 @@ impl Cluster {
             Call::After { delay, token } => self.timers.push((self.now + delay, token)),
             Call::Stop(end) => self.ended = Some(end),
             Call::Fail(why) => self.failure = Some(why),
-            Call::Acknowledge { .. } => unreachable!("the driver acknowledges"),
+            Call::ReconcileOperations { .. } => {}
+            Call::Acknowledge { .. } | Call::AcknowledgeOperation { .. } => {
+                unreachable!("the driver acknowledges")
+            }
         }
     }
 
