@@ -35,6 +35,13 @@ impl Master {
             out.push(tell(&call.pid, SchedulerError { message }));
             return;
         }
+        if let Some(id) = self.subscribed_already(&call) {
+            let subscribed = self.welcome(id.clone());
+            if let Some(framework) = self.frameworks.get(&id) {
+                framework.send(subscribed, out);
+            }
+            return;
+        }
         let Subscribe {
             pid,
             info,
@@ -94,6 +101,30 @@ impl Master {
                 "role {role} is not on this cluster's list of roles"
             )),
             None => Ok(()),
+        }
+    }
+
+    /// The framework whose first subscription comes once more, as its answer was slow. Its offers are good: it may
+    /// have accepted some by now.
+    //= mesos: "already subscribed, resending acknowledgement"
+    fn subscribed_already(&self, call: &Subscribe) -> Option<FrameworkId> {
+        let id = self
+            .framework_at(&call.pid)
+            .filter(|_| call.info.id.is_none())?;
+        let framework = self.frameworks.get(&id)?;
+        let info = FrameworkInfo {
+            id: framework.info.id.clone(),
+            ..call.info.clone()
+        };
+        let is_same = framework.info == info && framework.suppressed == call.suppressed_roles;
+        is_same.then_some(id)
+    }
+
+    fn welcome(&self, framework_id: FrameworkId) -> Subscribed {
+        Subscribed {
+            framework_id,
+            master_id: self.id.clone(),
+            heartbeat_interval: self.config.heartbeat_interval,
         }
     }
 
@@ -162,6 +193,7 @@ impl Master {
         out: &mut Effects,
     ) {
         let epoch = self.next_epoch();
+        let subscribed = self.welcome(id.clone());
         let fresh = || Framework::recovered(info.clone(), &self.config);
         let framework = self.frameworks.entry(id.clone()).or_insert_with(fresh);
         let before = framework.standing;
@@ -178,11 +210,6 @@ impl Master {
         self.waits.cancel(id, |_| true);
         self.waits
             .begin(now, id, framework.info.roles.difference(&suppressed));
-        let subscribed = Subscribed {
-            framework_id: id.clone(),
-            master_id: self.id.clone(),
-            heartbeat_interval: self.config.heartbeat_interval,
-        };
         framework.send(subscribed, out);
         framework.register(id, before, out);
         self.on_heartbeat(id, epoch, out);

@@ -50,7 +50,31 @@ fn a_repeated_subscription_without_id_is_the_same_framework() {
     let beats = beats
         .filter(|letter| matches!(letter, Letter::Heartbeat(_)))
         .count();
-    assert_eq!(beats, 3, "one at each subscription, then one per interval");
+    assert_eq!(beats, 2, "one at the subscription, then one per interval");
+}
+
+#[test]
+fn a_subscription_that_comes_twice_leaves_offers_as_they_are() {
+    let mut cluster = Cluster::new();
+    cluster.agent("a", "cpus:4;mem:4096");
+    let id = cluster.framework("f", "*");
+    let offer = cluster.offers(&pid("f", 1)).remove(0);
+    // The driver did not hear the answer in time, but has by now, and accepts.
+    cluster.framework("f", "*");
+    assert_eq!(cluster.rescinded(&pid("f", 1)), []);
+    cluster.accept(&id, &[&offer], vec![task("t", &offer, "cpus:1")]);
+    assert_eq!(cluster.statuses(&pid("f", 1)), []);
+    let launched = cluster.letters_to(&pid("a", 1));
+    assert!(launched.iter().any(|l| matches!(l, Letter::RunTask(_))));
+    // One that wants something else is another subscription.
+    cluster.framework("g", "*");
+    let offer = cluster.offers(&pid("g", 1)).remove(0);
+    let info = FrameworkInfo {
+        failover_timeout: secs(7),
+        ..FrameworkInfo::new("g", role("*"))
+    };
+    cluster.subscribe(pid("g", 1), info);
+    assert_eq!(cluster.rescinded(&pid("g", 1)), [offer.id]);
 }
 
 #[test]
