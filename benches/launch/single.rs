@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -22,7 +22,7 @@ const LAUNCHES: usize = 200;
 const BALLAST: usize = 512 << 20;
 
 /// What is launched, and in what.
-struct Bench {
+pub(super) struct Bench {
     dir: tempfile::TempDir,
     containerizer: Containerizer,
     launches: usize,
@@ -34,12 +34,27 @@ struct Bench {
 
 impl Bench {
     /// None when some of the isolators do not work here.
-    fn with(isolators: &[&str]) -> Option<Self> {
+    pub(super) fn with(isolators: &[&str]) -> Option<Self> {
+        let isolators = isolators.iter().map(|&name| name.to_owned()).collect();
+        Self::configured(IsolationConfig {
+            isolators,
+            ..IsolationConfig::default()
+        })
+    }
+
+    /// With all isolators, by an OCI runtime.
+    pub(super) fn by_runtime(program: PathBuf) -> Option<Self> {
+        Self::configured(IsolationConfig {
+            oci_runtime: Some(program),
+            ..IsolationConfig::default()
+        })
+    }
+
+    fn configured(config: IsolationConfig) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         let config = IsolationConfig {
             work_dir: dir.path().to_owned(),
-            isolators: isolators.iter().map(|&name| name.to_owned()).collect(),
-            ..IsolationConfig::default()
+            ..config
         };
         let launcher = Program {
             path: BINARY.into(),
@@ -92,9 +107,8 @@ impl Bench {
         Some(taken.expect("the image can be used"))
     }
 
-    /// Launches `true` once, in a fresh sandbox: milliseconds until it is executed, and until all
-    /// of it is gone.
-    fn launch(&mut self) -> [f64; 2] {
+    /// A container with a fresh sandbox, and `true` in it.
+    fn next(&mut self) -> (Container, LaunchSpec) {
         self.launches += 1;
         let name = format!("c{}", self.launches);
         let sandbox = self.dir.path().join("sandboxes").join(&name);
@@ -114,6 +128,29 @@ impl Bench {
             ..Container::default()
         };
         let spec = LaunchSpec::new(program.to_owned(), vec![], BTreeMap::new(), sandbox);
+        (container, spec)
+    }
+
+    /// The bundle of such a container, which its runtime has run once; it stays as long as this value.
+    pub(super) fn bundle(&mut self) -> PathBuf {
+        let (container, spec) = self.next();
+        let launched = self.containerizer.launch(&container, &spec);
+        let outcome = launched.expect("it is launched").wait();
+        let outcome = outcome.expect("our child");
+        assert!(outcome.ended.is_success(), "{outcome:?}");
+        self.dir.path().join("oci").join(&container.name)
+    }
+
+    /// Removes what is left of the latest container.
+    pub(super) fn clean(&self) {
+        let name = format!("c{}", self.launches);
+        self.containerizer.destroy(&name).expect("nothing is left");
+    }
+
+    /// Launches `true` once, in a fresh sandbox: milliseconds until it is executed, and until all
+    /// of it is gone.
+    pub(super) fn launch(&mut self) -> [f64; 2] {
+        let (container, spec) = self.next();
         let mut launched = None;
         let executed = wall(|| {
             let running = self.containerizer.launch(&container, &spec);
@@ -185,7 +222,7 @@ fn bare() -> [f64; 2] {
     [executed, executed + ended].map(|span| span.as_secs_f64() * 1e3)
 }
 
-fn sorted(mut times: Vec<f64>) -> Vec<f64> {
+pub(super) fn sorted(mut times: Vec<f64>) -> Vec<f64> {
     times.sort_by(f64::total_cmp);
     times
 }
