@@ -197,6 +197,35 @@ fn tasks_of_a_pod_share_a_directory_and_have_one_of_their_own() {
 }
 
 #[test]
+fn tasks_of_a_pod_start_in_the_order_that_they_ask_for() {
+    for kind in KINDS {
+        let cluster = Cluster::start(kind);
+        let server = "cat $TEPUI_SHARED/made > started; touch $TEPUI_SHARED/up; cat started; \
+                      until test -e $TEPUI_SHARED/seen; do sleep 0.05; done";
+        let health = "after = [\"init\"]\nhealth = { command = \"test -e $TEPUI_SHARED/up\", delay = \"0s\", interval = \"100ms\" }";
+        let client = "test -e $TEPUI_SHARED/up && touch $TEPUI_SHARED/seen";
+        let tasks = [
+            (
+                "client",
+                "cpus = 0.1\nmem = 32\nafter = [\"server:healthy\"]",
+                client,
+            ),
+            ("server", &format!("cpus = 0.1\nmem = 32\n{health}"), server),
+            (
+                "init",
+                "cpus = 0.1\nmem = 32",
+                "sleep 0.1; echo made > $TEPUI_SHARED/made",
+            ),
+        ];
+        let mut pod = cluster.pod(&tasks, &[]);
+        let (code, error) = pod.end();
+        assert_eq!(code, Some(0), "{kind}: {error} {:?}", pod.seen);
+        let server = pod.until("server", "TASK_FINISHED");
+        assert_eq!(cluster.text(&["logs", &server]), "made\n", "{kind}");
+    }
+}
+
+#[test]
 fn one_that_fails_or_is_killed_ends_all() {
     for kind in KINDS {
         let cluster = Cluster::start(kind);

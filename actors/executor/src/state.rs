@@ -13,12 +13,13 @@
 //!            +---- not started     +---- ended ------+----> ENDED --acknowledged--> forgotten
 //! ```
 //! Registration and updates are in `state/link.rs`, tasks in `state/tasks.rs`, their checks and
-//! longest times in `state/checks.rs` over `checker.rs`, commands beside them in `state/sessions.rs`, the predicates that
+//! longest times in `state/checks.rs` over `checker.rs`, the order of starts in `state/order.rs`, commands beside them in `state/sessions.rs`, the predicates that
 //! must always hold in `state/invariants.rs`.
 
 mod checks;
 mod invariants;
 mod link;
+mod order;
 mod sessions;
 mod tasks;
 
@@ -62,6 +63,8 @@ pub struct Executor {
     /// Updates that the agent has not acknowledged, oldest first.
     unacknowledged: Vec<TaskStatus>,
     resend_armed: bool,
+    /// What tasks of a group have come to, for those that wait for them.
+    reached: BTreeMap<TaskId, order::Reached>,
     sessions: sessions::Sessions,
     farewell: Farewell,
     /// Whether it ever had a task: a command executor without one waits for its first.
@@ -126,6 +129,8 @@ enum Ending {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// For others of its group.
+    Waiting,
     Starting,
     Running,
     Killing,
@@ -149,6 +154,7 @@ impl Executor {
             tasks: BTreeMap::new(),
             unacknowledged: Vec::new(),
             resend_armed: false,
+            reached: BTreeMap::new(),
             sessions: BTreeMap::new(),
             farewell: Farewell::NotYet,
             had_task: false,

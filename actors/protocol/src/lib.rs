@@ -23,6 +23,7 @@ pub mod quota;
 pub mod resources;
 pub mod role;
 pub mod service;
+pub mod start;
 pub mod task;
 pub mod terminal;
 pub mod time;

@@ -21,6 +21,7 @@ use crate::{
     network::{ContainerStatus, NetworkInfo},
     provision::{CommandUri, ImageInfo},
     resources::Resources,
+    start::StartAfter,
     time::Timestamp,
 };
 
@@ -410,6 +411,9 @@ pub struct TaskInfo {
     /// The group that it is launched with; the master sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Membership>,
+    /// What others of its group must have come to before it is started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_after: Vec<StartAfter>,
     /// How to end it.
     #[serde(default)]
     pub kill_policy: KillPolicy,
@@ -455,6 +459,7 @@ impl TaskInfo {
             command: Some(command),
             executor: None,
             group: None,
+            start_after: Vec::new(),
             kill_policy: KillPolicy::default(),
             health_check: None,
             check: None,

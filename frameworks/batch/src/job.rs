@@ -50,7 +50,7 @@ pub struct Group {
     /// How often each instance may fail and be run again. Losses that are the cluster's fault do
     /// not count.
     pub retries: u32,
-    /// Groups that must have finished before this one starts.
+    /// Groups that must have finished before this one starts; in a pod also `name:running` or `name:healthy`.
     pub after: Vec<String>,
     /// Variables added to each instance's environment.
     pub env: BTreeMap<String, String>,
@@ -180,7 +180,8 @@ impl Job {
             }
         }
         for (at, group) in self.groups.iter().enumerate() {
-            if let Some(unknown) = group.after.iter().find(|name| self.group(name).is_none()) {
+            let mut awaited = group.after.iter().map(|word| awaited(word).0);
+            if let Some(unknown) = awaited.find(|name| self.group(name).is_none()) {
                 return Some((at, self.unknown_group(&group.name, unknown)));
             }
         }
@@ -202,7 +203,7 @@ impl Job {
                     && group
                         .after
                         .iter()
-                        .all(|name| finished.contains(&name.as_str()))
+                        .all(|word| finished.contains(&awaited(word).0))
             };
             match self.groups.iter().find(ready) {
                 Some(group) => finished.push(&group.name),
@@ -220,13 +221,22 @@ impl Job {
             let next = group
                 .after
                 .iter()
-                .find(|name| !finished.contains(&name.as_str()))?;
-            if let Some(start) = path.iter().position(|name| name == next) {
-                let circle = [&path[start..], &[next.as_str()]].concat().join(" -> ");
+                .map(|word| awaited(word).0)
+                .find(|name| !finished.contains(name))?;
+            if let Some(start) = path.iter().position(|name| *name == next) {
+                let circle = [&path[start..], &[next]].concat().join(" -> ");
                 return Some((at, format!("groups wait for each other: {circle}")));
             }
             path.push(next);
         }
+    }
+}
+
+/// A word of [`Group::after`]: which group, and what it must have come to, if that is said.
+pub(crate) fn awaited(word: &str) -> (&str, Option<&str>) {
+    match word.split_once(':') {
+        Some((group, condition)) => (group, Some(condition)),
+        None => (word, None),
     }
 }
 

@@ -14,6 +14,7 @@ use tepui_framework::{
     protocol::{
         AgentId, ExecutorId, Filters, FrameworkId, GroupPolicy, MasterId, Offer, Resources,
         TaskGroup, TaskId, TaskInfo, TaskState, TaskStatus,
+        start::{StartAfter, StartCondition},
     },
 };
 
@@ -21,7 +22,7 @@ use crate::{
     JobError,
     board::{GroupProgress, JobOutcome, JobProgress, JobResult},
     instance::is_clusters_fault,
-    job::{Group, Job},
+    job::{Group, Job, awaited},
     launch,
 };
 
@@ -47,7 +48,7 @@ impl PodScheduler {
     ///
     /// # Errors
     /// [`JobError`] when the job breaks a rule, or has what pods have not: several instances of a
-    /// group, retries, groups that wait for others.
+    /// group, retries.
     pub fn new(job: Job, policy: GroupPolicy, master: &str) -> Result<Self, JobError> {
         job.check()?;
         for group in &job.groups {
@@ -55,8 +56,13 @@ impl PodScheduler {
             if group.count != 1 {
                 return wrong("count: in a pod each group has one instance");
             }
-            if !group.after.is_empty() {
-                return wrong("after: the groups of a pod run together");
+            for word in &group.after {
+                let condition = awaited(word)
+                    .1
+                    .map_or(Ok(StartCondition::Finished), str::parse);
+                if let Err(problem) = condition {
+                    return wrong(&format!("after = [{word:?}]: {problem}"));
+                }
             }
             if group.retries != 0 {
                 return wrong("retries: a pod is not run again when it fails; use restarts");
@@ -128,11 +134,20 @@ impl PodScheduler {
             let resources = left.find(&group.resources)?;
             left -= &resources;
             let id = launch::task_id(&self.job.name, &group.name, 0, self.attempt);
-            let command = launch::command(&self.job, group, 0, &self.master, |_| "");
+            let alone = Group {
+                after: Vec::new(),
+                ..group.clone()
+            };
+            let command = launch::command(&self.job, &alone, 0, &self.master, |_| "");
             let task = TaskInfo::command(id, agent.clone(), resources, command);
             tasks.push(TaskInfo {
                 name: group.name.clone(),
                 kill_policy: launch::kill_policy(group),
+                start_after: group
+                    .after
+                    .iter()
+                    .map(|word| self.start_after(word))
+                    .collect(),
                 ..group.lifecycle.apply(task)
             });
         }
@@ -142,6 +157,17 @@ impl PodScheduler {
             tasks,
             policy: self.policy,
         })
+    }
+
+    fn start_after(&self, word: &str) -> StartAfter {
+        let (group, condition) = awaited(word);
+        StartAfter {
+            task: launch::task_id(&self.job.name, group, 0, self.attempt),
+            // They were checked.
+            condition: condition
+                .and_then(|word| word.parse().ok())
+                .unwrap_or_default(),
+        }
     }
 
     fn note(&mut self, status: &TaskStatus) {
@@ -363,7 +389,10 @@ mod tests {
             refused.err().unwrap().to_string()
         };
         assert!(refused(|group| group.count = 2).contains("\"log\": count"));
-        assert!(refused(|group| group.after = vec!["server".to_owned()]).contains("after"));
+        assert!(refused(|group| group.after = vec!["server:up".to_owned()]).contains("running"));
+        assert!(
+            refused(|group| group.after = vec!["log:running".to_owned()]).contains("log -> log")
+        );
         assert!(refused(|group| group.retries = 1).contains("use restarts"));
         assert!(
             refused(|group| group.resources = "cpus:1;gpus:1".parse().unwrap()).contains("gpus")

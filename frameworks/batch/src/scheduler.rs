@@ -23,7 +23,7 @@ use crate::{
     board::{Board, JobOutcome, JobProgress, JobResult},
     gathering::{Bundle, Gathering},
     instance::{Instance, Verdict},
-    job::Job,
+    job::{Job, awaited},
     launch,
     machine::{Machine, Place},
 };
@@ -87,6 +87,14 @@ impl BatchScheduler {
     /// [`crate::JobError`] when the job breaks a rule.
     pub fn new(job: Job, policy: Policy, master: &str) -> Result<Self, crate::JobError> {
         job.check()?;
+        for group in &job.groups {
+            if let Some(word) = group.after.iter().find(|word| awaited(word).1.is_some()) {
+                return Err(crate::JobError::new(format!(
+                    "group {:?}: after = [{word:?}]: groups of a job wait for the end of others; conditions are for pods",
+                    group.name
+                )));
+            }
+        }
         Ok(Self {
             machine: Machine::new(job),
             policy,

@@ -95,7 +95,17 @@ impl Executor {
         };
         match news {
             News::None => {}
-            News::Changed => self.tell_of_check(now, look, out),
+            News::Changed => {
+                self.tell_of_check(now, look, out);
+                let healthy = self
+                    .tasks
+                    .get(&look.task_id)
+                    .and_then(|t| t.health.as_ref());
+                if healthy.and_then(Checker::is_healthy) == Some(true) {
+                    self.reach(&look.task_id, |reached| reached.healthy = true);
+                    self.start_waiting(now, out);
+                }
+            }
             News::Unhealthy(why) => {
                 return self.end_for(now, &look.task_id, Ending::Unhealthy(why), out);
             }
@@ -139,7 +149,7 @@ impl Executor {
                 let why = (Some(Reason::MaxCompletionTimeReached), why);
                 self.end(now, id, TaskState::Failed, None, Some(why), out);
             }
-            Phase::Killing | Phase::Ended => {}
+            Phase::Waiting | Phase::Killing | Phase::Ended => {}
         }
     }
 }

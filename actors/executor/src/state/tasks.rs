@@ -34,16 +34,21 @@ impl Executor {
         // All are there before one can end.
         new.into_iter().for_each(|task| self.enter(task));
         ids.iter().for_each(|id| self.begin(now, id, out));
+        self.start_waiting(now, out);
     }
 
     fn enter(&mut self, task: TaskInfo) {
         self.had_task = true;
         let id = task.id.clone();
+        let phase = match task.start_after.as_slice() {
+            [] => Phase::Starting,
+            _ => Phase::Waiting,
+        };
         self.tasks.insert(
             id,
             Task {
                 info: task,
-                phase: Phase::Starting,
+                phase,
                 kills: 0,
                 ending: None,
                 life: 0,
@@ -56,7 +61,7 @@ impl Executor {
     }
 
     /// Starts a task that is new here.
-    fn begin(&mut self, now: Timestamp, task_id: &TaskId, out: &mut Vec<Effect>) {
+    pub(super) fn begin(&mut self, now: Timestamp, task_id: &TaskId, out: &mut Vec<Effect>) {
         let starting = |task: &&Task| task.phase == Phase::Starting;
         let Some(task) = self.tasks.get(task_id).filter(starting) else {
             return;
@@ -123,6 +128,8 @@ impl Executor {
                 self.update(status, out);
                 self.await_looks(task_id, out);
                 self.await_completion(task_id, out);
+                self.reach(task_id, |reached| reached.running = true);
+                self.start_waiting(now, out);
             }
             // Killed before there was a process to signal: its grace begins now.
             (Phase::Killing, Ok(_)) => {
@@ -132,7 +139,7 @@ impl Executor {
                 let timer = Timer::Kill { task_id, kill };
                 out.push(Effect::Timer { after, timer });
             }
-            (Phase::Running | Phase::Restarting | Phase::Ended, _) => {}
+            (Phase::Waiting | Phase::Running | Phase::Restarting | Phase::Ended, _) => {}
         }
     }
 
@@ -221,6 +228,18 @@ impl Executor {
         ending: Ending,
         out: &mut Vec<Effect>,
     ) {
+        let task = self.tasks.get(task_id);
+        if task.is_some_and(|task| task.phase == Phase::Waiting) {
+            let (Ending::Unhealthy(why) | Ending::Overtime(why) | Ending::WithGroup(why)) = ending;
+            return self.end(
+                now,
+                task_id,
+                TaskState::Killed,
+                None,
+                Some((None, why)),
+                out,
+            );
+        }
         self.kill(now, task_id, None, out);
         if let Some(task) = self.tasks.get_mut(task_id) {
             task.ending = Some(ending);
@@ -255,8 +274,13 @@ impl Executor {
         };
         // Whoever asks has the last word on why.
         task.ending = None;
-        if task.phase == Phase::Restarting {
-            let why = (None, "killed while it waited to be restarted".to_owned());
+        let waits = match task.phase {
+            Phase::Restarting => Some("killed while it waited to be restarted"),
+            Phase::Waiting => Some("killed while it waited for others of its group"),
+            _ => None,
+        };
+        if let Some(why) = waits {
+            let why = (None, why.to_owned());
             return self.end(now, task_id, TaskState::Killed, None, Some(why), out);
         }
         task.kills += 1;
@@ -308,7 +332,9 @@ impl Executor {
             (status.reason, status.message) = (reason, message);
         }
         self.update(status, out);
+        self.reach(task_id, |reached| reached.ended = Some(state));
         self.end_group_of(now, task_id, state, out);
+        self.start_waiting(now, out);
         self.stop_if_done(out);
     }
 

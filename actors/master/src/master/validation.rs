@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tepui_protocol::{CommandInfo, ExecutorInfo, Resources, Role, TaskGroup, TaskInfo};
+use tepui_protocol::{CommandInfo, ExecutorInfo, Resources, Role, TaskGroup, TaskInfo, start};
 
 use super::{Master, tasks::Lot};
 
@@ -35,6 +35,9 @@ impl Master {
             return Err("the task uses no resources".to_owned());
         }
         check_lifecycle(task)?;
+        if task.group.is_none() && !task.start_after.is_empty() {
+            return Err("start_after: only tasks of groups wait for others".to_owned());
+        }
         let mut needed = task.resources.clone();
         match (&task.command, &task.executor) {
             (Some(_), None) => {}
@@ -98,7 +101,7 @@ impl Master {
             }
             lot.left -= &task.resources;
         }
-        Ok(())
+        start::check(tasks).or_else(|problem| wrong(&problem))
     }
 
     fn check_identity(&self, lot: &Lot, task: &TaskInfo) -> Result<(), String> {

@@ -1,9 +1,17 @@
 //! Groups: tasks that start together, each in a place of its own, and end with each other.
 
 use tepui_isolation::Ended;
-use tepui_protocol::{GroupPolicy, TaskGroup};
+use tepui_protocol::{
+    GroupPolicy, TaskGroup,
+    lifecycle::{HealthCheck, Probe},
+    start::{StartAfter, StartCondition},
+};
 
 use super::*;
+use crate::{
+    checker::ProbeResult,
+    effects::{Look, Which},
+};
 
 fn members(policy: GroupPolicy) -> Vec<TaskInfo> {
     let group = TaskGroup {
@@ -31,6 +39,80 @@ fn signalled(effects: &[Effect]) -> Vec<String> {
         _ => None,
     };
     effects.iter().filter_map(task).collect()
+}
+
+/// A group whose `c` starts when `a` is healthy and `b` has finished.
+fn ordered(policy: GroupPolicy) -> Bench {
+    let mut tasks = members(policy);
+    tasks[0].health_check = Some(HealthCheck::new(Probe::Tcp { port: 1 }));
+    tasks[2].start_after = [
+        ("a", StartCondition::Healthy),
+        ("b", StartCondition::Finished),
+    ]
+    .map(|(task, condition)| StartAfter {
+        task: id(task),
+        condition,
+    })
+    .to_vec();
+    let mut bench = Bench::connected();
+    let out = bench.on(|e, now, out| e.on_launch_group(now, tasks, out));
+    assert_eq!(begun(&out), ["a", "b"]);
+    assert!(begun(&bench.started("a")).is_empty());
+    assert!(begun(&bench.started("b")).is_empty());
+    bench
+}
+
+/// Who is started.
+fn begun(effects: &[Effect]) -> Vec<String> {
+    let task = |effect: &Effect| match effect {
+        Effect::Start(start) => Some(start.task_id.to_string()),
+        _ => None,
+    };
+    effects.iter().filter_map(task).collect()
+}
+
+/// The first look at the health of `a` goes well.
+fn healthy(bench: &mut Bench) -> Vec<Effect> {
+    let look = Look {
+        task_id: id("a"),
+        which: Which::Health,
+        life: 1,
+        round: 1,
+    };
+    bench.timer(Timer::Look(look.clone()));
+    bench.on(|e, now, out| e.on_probed(now, &look, &ProbeResult::Exited(Some(0)), out))
+}
+
+const DONE: Ended = Ended::Exited { code: 0 };
+
+#[test]
+fn one_that_waits_for_others_starts_when_all_have_come_that_far() {
+    let mut bench = ordered(GroupPolicy::EndAll);
+    assert!(begun(&bench.ended("b", DONE)).is_empty());
+    bench.acknowledge("b");
+    assert_eq!(begun(&healthy(&mut bench)), ["c"]);
+    assert_eq!(states(&bench.started("c")), [TaskState::Running]);
+    let mut bench = ordered(GroupPolicy::EndAll);
+    healthy(&mut bench);
+    assert_eq!(begun(&bench.ended("b", DONE)), ["c"]);
+}
+
+#[test]
+fn one_that_waits_ends_with_its_group_or_when_it_waits_in_vain() {
+    let mut bench = ordered(GroupPolicy::EndAll);
+    let out = bench.ended("b", EXITED);
+    assert_eq!(states(&out), [TaskState::Failed, TaskState::Killed]);
+    assert!(updates(&out)[1].message.contains("task b of its group"));
+    let mut bench = ordered(GroupPolicy::KeepOthers);
+    let out = bench.ended("a", DONE);
+    assert_eq!(states(&out), [TaskState::Finished, TaskState::Failed]);
+    let why = "it was to start when task a is healthy; that ended as TASK_FINISHED";
+    assert_eq!(updates(&out)[1].message, why);
+    let mut bench = ordered(GroupPolicy::KeepOthers);
+    let out = bench.kill("c", None);
+    assert_eq!(states(&out), [TaskState::Killed]);
+    assert!(signalled(&out).is_empty());
+    assert!(begun(&bench.ended("b", DONE)).is_empty());
 }
 
 const EXITED: Ended = Ended::Exited { code: 3 };
