@@ -30,7 +30,7 @@ pub const SESSIONS_MAX: usize = 32;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How long an executor without tasks waits for those who read from its sessions.
-pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ enum Standing {
     Open,
     /// It was closed before it was open.
     Unwanted,
+    /// Its task ended before it was open, perhaps by its command.
+    Late,
     Closing,
     Ended,
 }
@@ -100,6 +102,10 @@ impl Executor {
                 session.standing = Standing::Open;
                 self.on_close(id, out);
             }
+            (true, Standing::Late) => {
+                session.standing = Standing::Open;
+                out.push(Effect::KillSession(id));
+            }
             (true, _) => session.standing = Standing::Open,
         }
     }
@@ -126,7 +132,7 @@ impl Executor {
             return;
         };
         match session.standing {
-            Standing::Starting => session.standing = Standing::Unwanted,
+            Standing::Starting | Standing::Late => session.standing = Standing::Unwanted,
             Standing::Open => {
                 session.standing = Standing::Closing;
                 out.push(Effect::HangUp(id));
@@ -162,9 +168,9 @@ impl Executor {
             .filter(|(_, s)| s.task_id == *task_id);
         for (id, session) in of_task {
             match session.standing {
-                Standing::Starting => session.standing = Standing::Unwanted,
+                Standing::Starting => session.standing = Standing::Late,
                 Standing::Open | Standing::Closing => out.push(Effect::KillSession(*id)),
-                Standing::Unwanted | Standing::Ended => {}
+                Standing::Unwanted | Standing::Late | Standing::Ended => {}
             }
         }
     }

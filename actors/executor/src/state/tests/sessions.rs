@@ -89,12 +89,26 @@ fn sessions_end_with_their_task_and_what_they_wrote_stays() {
 }
 
 #[test]
+fn a_session_that_starts_while_its_task_ends_is_killed_and_its_end_can_be_read() {
+    let mut bench = with_sessions(&[]);
+    open(&mut bench, "a", 1).unwrap();
+    assert!(done(&bench.ended("a", tepui_isolation::Ended::Exited { code: 0 })).is_empty());
+    assert!(!stops(&bench.acknowledge("a")));
+    let out = bench.on(|e, _, out| e.on_opened(name(1), true, out));
+    assert_eq!(done(&out), [("kill", name(1))]);
+    assert!(done(&bench.on(|e, _, out| e.on_session_ended(name(1), out))).is_empty());
+    let out = bench.on(|e, _, out| e.on_read_to_end(name(1), out));
+    assert_eq!(done(&out), [("forget", name(1))]);
+    assert!(stops(&out));
+}
+
+#[test]
 fn an_executor_without_tasks_waits_a_while_for_those_who_read_from_its_sessions() {
     for reads in [true, false] {
         let mut bench = with_sessions(&[1, 2]);
         bench.ended("a", tepui_isolation::Ended::Exited { code: 0 });
         let out = bench.acknowledge("a");
-        assert_eq!(timers(&out), [(Duration::from_secs(2), &Timer::Farewell)]);
+        assert_eq!(timers(&out), [(Duration::from_secs(10), &Timer::Farewell)]);
         assert!(!stops(&out));
         for n in [1, 2] {
             let out = bench.on(|e, _, out| e.on_session_ended(name(n), out));
