@@ -18,7 +18,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcgetattr, tcsetwinsize},
 };
-use tepui_isolation::process::family::await_end;
+use tepui_isolation::process::family::await_patiently;
 
 /// As tasks run on agents: isolated as far as that works here, and not at all.
 const KINDS: [&str; 2] = ["auto", "none"];
@@ -137,7 +137,7 @@ fn sleeps(span: &str) -> bool {
 
 /// Waits for what nobody tells of, as long as a loaded machine may take.
 fn comes(what: impl Fn() -> bool) -> bool {
-    (0..30).any(|_| await_end(&what).is_ok())
+    await_patiently(&what)
 }
 
 #[test]

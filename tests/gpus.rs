@@ -12,7 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 use node::{Guard, Node, tepui, text};
 use tempfile::TempDir;
-use tepui_isolation::process::family::await_end;
+use tepui_isolation::process::family::await_patiently;
 
 /// A master, and where agents with two GPUs are made.
 struct Cluster {
@@ -70,8 +70,7 @@ impl Cluster {
         let log = fs::File::create(self.dir.path().join("agent.log"));
         command.stderr(log.expect("a writable directory"));
         let agent = Node::start(command);
-        let waited =
-            (0..5).any(|_| await_end(|| self.text(&["agents"]).contains(" active ")).is_ok());
+        let waited = await_patiently(|| self.text(&["agents"]).contains(" active "));
         assert!(waited, "{}", self.text(&["agents"]));
         self.agent.insert(agent)
     }
@@ -105,12 +104,9 @@ impl Cluster {
     /// What a task has said, once it has.
     fn told(&self, task: &str) -> String {
         let mut told = String::new();
-        let has_told = (0..10).any(|_| {
-            await_end(|| {
-                told = self.text(&["logs", task, "stdout"]);
-                told.starts_with("gpu ")
-            })
-            .is_ok()
+        let has_told = await_patiently(|| {
+            told = self.text(&["logs", task, "stdout"]);
+            told.starts_with("gpu ")
         });
         assert!(has_told, "{task}: {told}");
         told.trim().to_owned()

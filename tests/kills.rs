@@ -39,7 +39,7 @@ use rand::{
     seq::{IndexedRandom, SliceRandom},
 };
 use serde_json::Value;
-use tepui_isolation::process::family::await_end;
+use tepui_isolation::process::family::await_patiently;
 
 /// Between two kills, at most.
 const GAP_MS: u64 = 120;
@@ -188,7 +188,7 @@ fn whoever_is_killed_at_whatever_instant_tasks_end_once_and_nothing_is_left() {
     let is_gone = |(processes, groups, mounts): &(Vec<u32>, _, Vec<String>)| {
         processes.is_empty() && BTreeSet::is_empty(groups) && mounts.is_empty()
     };
-    let gone = (0..10).any(|_| await_end(|| is_gone(&left())).is_ok());
+    let gone = await_patiently(|| is_gone(&left()));
     assert!(gone, "KI-2: {:?}", left());
     if has_networks {
         let are_gone = || {
@@ -197,7 +197,7 @@ fn whoever_is_killed_at_whatever_instant_tasks_end_once_and_nothing_is_left() {
                 .any(|name| Path::new("/run/netns").join(name).exists());
             !are_named && private::left() == (vec![], String::new())
         };
-        let gone = (0..10).any(|_| await_end(are_gone).is_ok());
+        let gone = await_patiently(are_gone);
         assert!(gone, "KI-3: {namespaces:?}, {:?}", private::left());
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use isolated::Cluster;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tepui_isolation::process::family::await_end;
+use tepui_isolation::process::family::await_patiently;
 
 const SERVER: &str = "exec busybox nc -ll -p 8080 -e /bin/echo hello";
 
@@ -30,7 +30,7 @@ fn told(address: (&str, u16)) -> io::Result<String> {
 }
 
 fn is_served(address: (&str, u16)) -> bool {
-    (0..20).any(|_| await_end(|| told(address).is_ok_and(|said| said == "hello\n")).is_ok())
+    await_patiently(|| told(address).is_ok_and(|said| said == "hello\n"))
 }
 
 /// The address in the table of tasks, and in the status of the only live one.
@@ -74,7 +74,7 @@ fn a_service_is_reached_by_its_port_and_checked_by_its_address_and_outlives_its_
     let job = job.expect("it starts");
     assert!(is_served(("127.0.0.1", 31080)));
     let is_well = || cluster.text(&["tasks", "--live"]).contains("healthy");
-    assert!((0..20).any(|_| await_end(is_well).is_ok()));
+    assert!(await_patiently(is_well));
     let (network, table) = address_of(&cluster);
     assert_eq!(
         network["ip_addresses"][0]["ip_address"], "10.88.0.2",

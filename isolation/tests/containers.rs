@@ -13,7 +13,7 @@ use std::{
 use tepui_isolation::{
     Container, Containerizer, Ended, IsolationConfig, LaunchSpec, LimitationKind, Outcome, Signal,
     launch::Program,
-    process::{ProcessIdentity, chain, family},
+    process::{ProcessIdentity, chain, family::await_patiently},
 };
 
 /// A machine's worth of isolation, and a sandbox in it.
@@ -107,15 +107,6 @@ impl Room {
         assert_eq!(outcome, success, "{line}: {}", self.output());
         self.output()
     }
-}
-
-/// Waits until it is so: longer than `await_end`, as machines that run tests can be slow.
-fn await_end(is_so: impl Fn() -> bool) -> Result<(), &'static str> {
-    let told = || family::await_end(&is_so);
-    (0..10)
-        .map(|_| told())
-        .find(Result::is_ok)
-        .unwrap_or_else(told)
 }
 
 impl Drop for Room {
@@ -419,7 +410,7 @@ fn running(room: &Room, line: &str) -> tepui_isolation::Launched {
     let launched = room.containerizer.launch(&room.container, &room.spec(line));
     let launched = launched.unwrap_or_else(|error| panic!("{}", chain(&error)));
     let up = room.container.sandbox.join("up");
-    await_end(|| up.exists()).expect("it comes up");
+    assert!(await_patiently(|| up.exists()), "it comes up");
     launched
 }
 
@@ -471,17 +462,26 @@ fn a_launcher_that_is_killed_takes_all_along() {
             &format!("setsid sh -c 'touch up; exec sleep {span}' & exec sleep {span}"),
         );
         // One that is just executing has no command line.
-        await_end(|| processes_with(&span).len() == 2).expect("both run");
+        assert!(
+            await_patiently(|| processes_with(&span).len() == 2),
+            "both run"
+        );
         launched.identity().signal_group(Signal::Kill).unwrap();
         assert_eq!(
             launched.wait().unwrap().ended,
             Ended::Signalled { signal: 9 }
         );
         if isolators == ["auto"] {
-            await_end(|| processes_with(&span).is_empty()).expect("nothing is left");
+            assert!(
+                await_patiently(|| processes_with(&span).is_empty()),
+                "nothing is left"
+            );
         } else {
             // Without namespaces and groups, what left its group is the executor's to find.
-            await_end(|| processes_with(&span).len() == 1).expect("the group is gone");
+            assert!(
+                await_patiently(|| processes_with(&span).len() == 1),
+                "the group is gone"
+            );
             let left = ProcessIdentity::of(processes_with(&span)[0]).unwrap();
             left.signal_group(Signal::Kill).unwrap();
         }
@@ -493,7 +493,10 @@ fn what_a_task_leaves_in_the_background_ends_with_it() {
     let Some(room) = Room::full() else { return };
     let span = unlike(room.dir.path());
     room.succeeds(&format!("setsid sleep {span} & sleep {span} & true"));
-    await_end(|| processes_with(&span).is_empty()).expect("nothing is left");
+    assert!(
+        await_patiently(|| processes_with(&span).is_empty()),
+        "nothing is left"
+    );
 }
 
 #[test]

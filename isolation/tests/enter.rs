@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs};
 use tepui_isolation::{
     Container, Containerizer, Ended, IsolationConfig, LaunchSpec, Signal,
     launch::Program,
-    process::{chain, family::await_end},
+    process::{chain, family::await_patiently},
 };
 
 /// What identifies a place: user, privileges, file system, processes, groups.
@@ -60,11 +60,7 @@ fn a_command_that_comes_later_is_where_the_first_is() {
         .launch(&container, &spec)
         .unwrap_or_else(|error| panic!("{}", chain(&error)));
     let seen = || fs::read_to_string(sandbox.join("stdout")).unwrap();
-    assert!(
-        await_end(|| seen().ends_with("end\n")).is_ok(),
-        "{}",
-        seen()
-    );
+    assert!(await_patiently(|| seen().ends_with("end\n")), "{}", seen());
     let containers = Ends(containers);
     let (plan, process) = (first.plan().unwrap().clone(), first.identity());
     let beside = |line: &str, output: &str| {

@@ -12,7 +12,7 @@ use tepui_isolation::{
     Container, Containerizer, IsolationConfig, LaunchSpec, Launched,
     gpu::Device,
     launch::Program,
-    process::{chain, family::await_end},
+    process::{chain, family::await_patiently},
 };
 use tepui_protocol::GpuShare;
 
@@ -182,7 +182,7 @@ fn an_executor_that_gets_another_gpu_can_open_it_from_then_on() {
     let line = format!("{TRY} echo tried; until (: <>/dev/gpu-b) 2>>stderr; do :; done; {TRY}");
     let launched = room.launch(&container, &line);
     let has_tried = || Room::stdout(&container) == "opened a\ntried\n";
-    assert!(await_end(has_tried).is_ok(), "{}", Room::stdout(&container));
+    assert!(await_patiently(has_tried), "{}", Room::stdout(&container));
     let mut grown = room.container(&["b"]);
     grown.grows = true;
     room.containerizer.update(&grown).unwrap();

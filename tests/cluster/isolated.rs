@@ -16,7 +16,7 @@ use nix::{
 };
 use tempfile::TempDir;
 use tepui_isolation::{
-    Containerizer, IsolationConfig, launch::Program, process::family::await_end,
+    Containerizer, IsolationConfig, launch::Program, process::family::await_patiently,
 };
 
 use crate::node::{Node, tepui, text};
@@ -141,7 +141,7 @@ impl Cluster {
             let are_left = sleepers(span).iter().any(|pid| processes.contains(pid));
             !are_left && self.left().is_disjoint(containers)
         };
-        (0..5).any(|_| await_end(is_gone).is_ok())
+        await_patiently(is_gone)
     }
 
     /// Ends a job with its task, and waits until the agent has none.
@@ -149,7 +149,7 @@ impl Cluster {
         let pid = Pid::from_raw(job.id().cast_signed());
         kill(pid, Signal::SIGTERM).expect("it runs");
         job.wait().expect("our child");
-        let idle = (0..5).any(|_| await_end(|| self.left().is_empty()).is_ok());
+        let idle = await_patiently(|| self.left().is_empty());
         assert!(idle, "{:?}", self.left());
     }
 
@@ -158,7 +158,7 @@ impl Cluster {
         let line = format!("setsid sleep {span} & exec sleep {span}");
         let mut command = self.command(&["run", "--mem", "64", "--name", "sleeper", "--", &line]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let waited = (0..20).any(|_| await_end(|| sleepers(span).len() == 2).is_ok());
+        let waited = await_patiently(|| sleepers(span).len() == 2);
         assert!(waited, "the task runs");
         child.expect("it starts")
     }

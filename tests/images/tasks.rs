@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::json;
-use tepui_isolation::process::family::await_end;
+use tepui_isolation::process::family::await_patiently;
 
 use super::{
     cluster::{Cluster, KEEP},
@@ -96,11 +96,7 @@ fn what_a_task_changes_is_its_own_and_goes_with_it() {
         );
     }
     let is_released = || cluster.stored("r").is_empty();
-    assert!(
-        (0..20).any(|_| await_end(is_released).is_ok()),
-        "{:?}",
-        cluster.stored("r")
-    );
+    assert!(await_patiently(is_released), "{:?}", cluster.stored("r"));
     // An image comes beside files for the sandbox.
     let words = cluster.dir.path().join("words");
     fs::write(&words, "hello\n").expect("a writable directory");
@@ -195,7 +191,7 @@ fn images_that_nobody_uses_go_when_the_disk_is_full() {
     cluster.run("one", &["--image", &image("1"), "--", "test -e /one"]);
     assert_eq!(cluster.stored("l").len(), 2, "the image in use stays");
     let is_released = || cluster.stored("r").is_empty();
-    assert!((0..20).any(|_| await_end(is_released).is_ok()));
+    assert!(await_patiently(is_released));
     cluster.run("two", &["--image", &image("2"), "--", "test -e /two"]);
     // The first one's own layer is gone, the common one is not.
     assert_eq!(cluster.stored("l").len(), 2);

@@ -119,7 +119,7 @@ impl Real {
             opened = RedbStore::open(self.dir.path().join("agent.redb")).ok();
             opened.is_some()
         };
-        family::await_end(free).unwrap();
+        assert!(family::await_patiently(free));
         opened.unwrap()
     }
 
@@ -245,7 +245,7 @@ fn a_task_that_ignores_sigterm_is_killed() {
         );
         real.until(TaskState::Running).await;
         let pipe = real.file("t", "up");
-        family::await_end(|| pipe.exists()).unwrap();
+        assert!(family::await_patiently(|| pipe.exists()));
         assert_eq!(fs::read_to_string(pipe).unwrap(), "up\n");
         real.kill("t");
         let killed = real.until(TaskState::Killed).await;
@@ -267,7 +267,7 @@ async fn two_processes(real: &mut Real) -> [ProcessIdentity; 2] {
             .iter()
             .all(|f| fs::read_to_string(f).is_ok_and(|t| t.ends_with('\n')))
     };
-    family::await_end(written).unwrap();
+    assert!(family::await_patiently(written));
     files.map(|file| process_in(&file))
 }
 
@@ -320,7 +320,7 @@ fn a_task_outlives_the_agent_and_is_found_again_from_another_address() {
         tokio::time::timeout(LIMIT, reregistered).await.unwrap();
         assert_eq!(real.state().await.executors, before);
         let pipe = real.file("t", "go");
-        family::await_end(|| pipe.exists()).unwrap();
+        assert!(family::await_patiently(|| pipe.exists()));
         fs::write(pipe, "after\n").unwrap();
         let mut status = real.next().await;
         if status.uuid == running.uuid {
