@@ -20,8 +20,8 @@ use super::{
 };
 use crate::engine::{Agent, Engine, Refused, Seat, Slot};
 
-/// Events of one producer, and decisions, in a turn at most: what a turn may delay an event.
-const BATCH: usize = if cfg!(shuttle) { 2 } else { 1024 };
+/// Events of one producer in a turn at most: what a turn may delay an event, about a millisecond with four of them.
+const BATCH: usize = if cfg!(shuttle) { 2 } else { 256 };
 
 /// Events and decisions at least between two snapshots, while there is no pause.
 const UNSEEN: usize = if cfg!(shuttle) { 2 } else { 4096 };
@@ -74,7 +74,9 @@ impl<const L: usize> Owner<L> {
                 out.push(Outcome::Answered { tag, answer });
             }
         }
-        let decisions = std::iter::from_fn(|| self.decide()).take(BATCH);
+        // As many as there are events, or what is wanted would pile up behind events that come without a pause.
+        let most = BATCH.max(events.len());
+        let decisions = std::iter::from_fn(|| self.decide()).take(most);
         let from = out.len();
         out.extend(decisions);
         let decided = out.len() - from;
@@ -82,7 +84,7 @@ impl<const L: usize> Owner<L> {
         self.shown.events += events.len() as u64;
         self.shown.decisions += decided as u64;
         self.unseen += events.len() + out.len() - before;
-        decided == BATCH
+        decided == most
     }
 
     /// Takes turns on this thread until the intake is at its end and nothing more is to be decided. `sink` is
