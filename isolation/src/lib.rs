@@ -21,6 +21,7 @@
 //! | the most that containers ever used | [`sampler`] |
 //! | a command whose streams the caller holds | [`session`] |
 //! | where is a task's directory, and how is it read safely? | [`sandbox`] |
+//! | when does it go? | [`sandbox::collection`] |
 //! | did the machine boot since? | [`boot`] |
 
 pub mod boot;

@@ -8,11 +8,15 @@
 //! sandbox, neither by `..`, nor by being absolute, nor through a symbolic link, nor by a race
 //! between check and use (the kernel resolves it in one step, `openat2` with `RESOLVE_BENEATH`).
 
+pub mod collection;
+pub mod kept;
+
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     os::{fd::OwnedFd, unix::fs::symlink},
     path::{Component, Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use nix::{
@@ -22,6 +26,8 @@ use nix::{
 };
 
 const LATEST: &str = "latest";
+/// Held while a sandbox is made, and while directories are removed that may be above one.
+static CHANGES: Mutex<()> = Mutex::new(());
 
 /// A piece of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +79,14 @@ pub enum SandboxError {
     },
 }
 
+/// The directory of all sandboxes.
+fn root(work_dir: &Path) -> PathBuf {
+    work_dir.join("sandboxes")
+}
+
 /// The directory of all runs of an executor. The ids have no slash and are not `..`.
 pub fn runs(work_dir: &Path, framework: &str, executor: &str) -> PathBuf {
-    work_dir.join("sandboxes").join(framework).join(executor)
+    root(work_dir).join(framework).join(executor)
 }
 
 /// The sandbox of the latest run of an executor.
@@ -92,6 +103,7 @@ pub fn make(sandbox: &Path) -> Result<(), SandboxError> {
         sandbox: sandbox.to_owned(),
         source,
     };
+    let _changes = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
     fs::create_dir_all(sandbox).map_err(failed)?;
     let (Some(runs), Some(run)) = (sandbox.parent(), sandbox.file_name()) else {
         return Err(failed(io::Error::from(io::ErrorKind::InvalidInput)));

@@ -1,6 +1,7 @@
 //! The actor around [`Agent`]: hands messages to it and carries its effects out, each behind the
 //! writes that were wanted before it.
 
+mod collection;
 mod handlers;
 mod sessions;
 
@@ -244,6 +245,7 @@ impl Actor for AgentActor {
         let pid = ctx.any_pid();
         self.launcher.recover(self.state.container_names());
         self.apply(ctx, |state, now, out| state.on_start(now, pid, out));
+        self.collect_sandboxes(ctx);
         let every = self.state.look_interval();
         if self.launcher.looks() && !every.is_zero() {
             ctx.run_interval(every, |actor, ctx| {

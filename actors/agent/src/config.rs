@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use tepui_isolation::Discovered;
 use tepui_protocol::{AgentInfo, Resources};
 use tepui_runtime::{NodeAddr, Secret};
@@ -63,6 +63,15 @@ pub struct AgentConfig {
     /// How often it is looked at how much containers use, so that peaks are known; zero: never.
     #[serde(with = "seconds")]
     pub look_interval: Duration,
+    /// How long the sandbox of an ended run is kept on an empty disk; less the fuller the disk is.
+    #[serde(with = "seconds")]
+    pub gc_delay: Duration,
+    /// The part of the disk that is to stay free: the sandboxes of ended runs go before it is used.
+    #[serde(deserialize_with = "part")]
+    pub gc_disk_headroom: f64,
+    /// How often the disk is looked at for that; zero: never, and all sandboxes stay.
+    #[serde(with = "seconds")]
+    pub disk_watch_interval: Duration,
     /// The largest piece of a sandbox file that is read at once, in bytes.
     pub sandbox_piece_max: u32,
     /// The GPUs that tasks can have, by UUID, in the order in which they are given. If there are
@@ -103,6 +112,9 @@ impl Default for AgentConfig {
             recovery_timeout: Duration::from_secs(900),
             stop_grace: Duration::from_secs(5),
             look_interval: Duration::from_secs(1),
+            gc_delay: Duration::from_secs(7 * 24 * 3600),
+            gc_disk_headroom: 0.1,
+            disk_watch_interval: Duration::from_secs(60),
             sandbox_piece_max: 1 << 20,
             gpus: Vec::new(),
             door: None,
@@ -127,6 +139,14 @@ impl AgentConfig {
             attributes: self.attributes.clone(),
         }
     }
+}
+
+fn part<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let part = f64::deserialize(from)?;
+    if !(0.0..=1.0).contains(&part) {
+        return Err(D::Error::custom("must be a part of the disk, from 0 to 1"));
+    }
+    Ok(part)
 }
 
 /// Durations as numbers of seconds.

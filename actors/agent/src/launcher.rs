@@ -1,6 +1,7 @@
 //! Processes of executors and their sandboxes: what the agent needs of an operating system, as a
 //! trait, so that a simulation can give scripted ones in its place.
 
+mod collection;
 mod files;
 mod looks;
 mod system;
@@ -12,7 +13,10 @@ use std::{
 
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
-use tepui_isolation::{Outcome, Piece, ProcessIdentity, Usage};
+use tepui_isolation::{
+    Outcome, Piece, ProcessIdentity, Usage,
+    sandbox::collection::{Collection, Kept},
+};
 use tepui_protocol::{
     CommandInfo, ExecutorId, FrameworkId, GpuShare, Resources, Timestamp,
     provision::{CommandUri, ImageInfo},
@@ -121,6 +125,23 @@ pub trait Launcher: Send + 'static {
     /// Looks at what these runs use `now`; [`Launcher::usage`] tells peaks of it. Does not block, and
     /// leaves a look out while the last one goes on.
     fn look(&mut self, _now: Timestamp, _containers: BTreeSet<String>) {}
+
+    /// All sandboxes, for their collection; none where there are never any on a disk.
+    fn sandboxes(&self, _work_dir: PathBuf) -> Option<LocalBoxFuture<'static, Vec<Kept>>> {
+        None
+    }
+
+    /// Renews the age of these `kept` sandboxes whose runs live, and removes others that are too old `now`.
+    fn collect(
+        &self,
+        _collection: Collection,
+        _now: Timestamp,
+        _work_dir: PathBuf,
+        _kept: Vec<Kept>,
+        _live: BTreeSet<String>,
+    ) -> LocalBoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
 
     /// Whether exactly that process still runs.
     fn is_alive(&self, process: ProcessIdentity) -> bool;

@@ -53,6 +53,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// A master node and an agent node, with a work directory.
 struct Real {
     dir: tempfile::TempDir,
+    config: AgentConfig,
     master: Node,
     agent: Option<(Node, AnyPid)>,
     heard: Arc<Mutex<Heard>>,
@@ -69,6 +70,11 @@ async fn node() -> Node {
 
 impl Real {
     async fn start() -> Self {
+        Self::with(AgentConfig::default()).await
+    }
+
+    /// The same with other settings of the agent.
+    async fn with(config: AgentConfig) -> Self {
         let (sender, news) = unbounded_channel();
         let (master, heard) = (node().await, Arc::<Mutex<Heard>>::default());
         let actor = Master {
@@ -80,6 +86,7 @@ impl Real {
         let dir = tempfile::tempdir().unwrap();
         let mut real = Self {
             dir,
+            config,
             master,
             agent: None,
             heard,
@@ -100,7 +107,7 @@ impl Real {
             AgentConfig {
                 work_dir,
                 resources,
-                ..AgentConfig::default()
+                ..self.config.clone()
             },
             Box::new(self.store()),
             Box::new(launcher),
@@ -230,6 +237,33 @@ fn a_command_runs_in_its_sandbox_which_can_be_read_and_not_left() {
         }
         let refusal = real.read("nobody", "stdout", 0).await.unwrap_err();
         assert!(refusal.contains("there is no sandbox"), "{refusal}");
+        real.stop_agent().await;
+    });
+}
+
+#[test]
+fn the_sandbox_of_an_ended_task_goes_and_that_of_a_live_one_stays() {
+    runtime().block_on(async {
+        // A delay of zero is as good as a full disk.
+        let config = AgentConfig {
+            gc_delay: Duration::ZERO,
+            disk_watch_interval: Duration::from_millis(10),
+            ..AgentConfig::default()
+        };
+        let mut real = Real::with(config).await;
+        real.run("live", "echo here; exec sleep 1000");
+        real.until(TaskState::Running).await;
+        for name in ["first", "second"] {
+            real.run(name, "mkdir -p a/b; echo hello > a/b/file");
+            real.until(TaskState::Running).await;
+            real.until(TaskState::Finished).await;
+            let gone = async { while real.read(name, "stdout", 0).await.is_ok() {} };
+            let gone = tokio::time::timeout(2 * LIMIT, gone).await;
+            gone.expect("the sandbox is removed");
+        }
+        assert!(real.file("live", "stdout").exists());
+        real.kill("live");
+        real.until(TaskState::Killed).await;
         real.stop_agent().await;
     });
 }

@@ -1,6 +1,6 @@
 //! What operators ask of an agent.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use tepui_protocol::{
     Timestamp, Usage,
@@ -8,7 +8,10 @@ use tepui_protocol::{
 };
 
 use super::Agent;
-use crate::launcher::{ExecutorRun, RunInUse};
+use crate::{
+    config::AgentConfig,
+    launcher::{ExecutorRun, RunInUse},
+};
 
 impl Agent {
     /// The agent's own view of itself, as process `os_pid`.
@@ -28,6 +31,16 @@ impl Agent {
             os_pid,
             executors: executors.collect(),
         }
+    }
+
+    /// Its settings.
+    pub(crate) fn config(&self) -> &AgentConfig {
+        &self.config
+    }
+
+    /// The names of all runs.
+    pub(crate) fn live_runs(&self) -> BTreeSet<String> {
+        self.runs().into_iter().map(|run| run.run).collect()
     }
 
     /// How often runs are to be looked at; never if zero.

@@ -16,7 +16,11 @@ use tepui_fetch::{Fetcher, Images};
 use tepui_isolation::{
     Container, Containerizer, Ended, Image, LaunchSpec, Piece, ProcessIdentity, Signal, Usage,
     process::{chain, family},
-    sandbox,
+    sandbox::{
+        self,
+        collection::{Collection, Kept},
+        kept,
+    },
 };
 use tepui_protocol::{GpuShare, Resources, Timestamp, messages::environment as names};
 use tokio::sync::oneshot;
@@ -340,6 +344,26 @@ impl Launcher for SystemLauncher {
         if let Some(looks) = &self.looks {
             looks.ask(now, runs);
         }
+    }
+
+    fn sandboxes(&self, work_dir: PathBuf) -> Option<LocalBoxFuture<'static, Vec<Kept>>> {
+        let listed = on_thread("sandboxes", move || Ok(kept::list(&work_dir)));
+        Some(Box::pin(async move { listed.await.unwrap_or_default() }))
+    }
+
+    fn collect(
+        &self,
+        collection: Collection,
+        now: Timestamp,
+        work_dir: PathBuf,
+        kept: Vec<Kept>,
+        live: BTreeSet<String>,
+    ) -> LocalBoxFuture<'static, ()> {
+        let collected = on_thread("collection", move || {
+            super::collection::collect(collection, now, &work_dir, kept, &live);
+            Ok(())
+        });
+        Box::pin(async move { collected.await.unwrap_or_default() })
     }
 
     fn is_alive(&self, process: ProcessIdentity) -> bool {
