@@ -156,10 +156,11 @@ fn service_levels_are_admitted_shown_and_kept() {
         (&1.into(), &1.into())
     );
     let below = [
-        "slo", "set", "a/b", "--each", "cpus:1", "--length", "5m", "--period", "1h", "--tasks",
-        "1", "--master", &master,
+        "set", "a/b", "--each", "cpus:1", "--length", "5m", "--period", "1h", "--tasks", "1",
     ];
-    assert_refused(&below, 1, &["role a/b", "only top-level roles"]);
+    assert_eq!(told(&below), "role a/b is hard: as asked\n");
+    let crooked = [&["slo", "set", "a//b"], &below[2..], &["--master", &master]].concat();
+    assert_refused(&crooked, 2, &["a//b", "must not begin or end with"]);
     assert!(slo(&["remove", "queries"]).status.success());
     assert!(!told(&[]).contains("queries"));
 }
