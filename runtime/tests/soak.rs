@@ -8,7 +8,7 @@
 //! | SK-3 | memory is flat |
 //! | SK-4 | when the links are whole, messages arrive |
 //!
-//! `TEPUI_SOAK_SECONDS` sets the length (default 40, `make soak`: 600; the pauses between rounds
+//! `TEPUI_SOAK_SECONDS` sets the length (default 60, `make soak`: 600; the pauses between rounds
 //! come on top), `TEPUI_SOAK_SEED` the faults.
 //! The run has ten rounds. While one lasts, memory follows its faults: what waits for a link that is cut
 //! takes some, and gives it back. So what is compared is what is held between two rounds, when both links
@@ -301,7 +301,7 @@ fn quiet_crashes() {
 
 #[test]
 fn links_that_break_and_heal_lose_no_order_and_no_memory() {
-    let seconds = variable("TEPUI_SOAK_SECONDS", 40);
+    let seconds = variable("TEPUI_SOAK_SECONDS", 60);
     let seed = variable("TEPUI_SOAK_SEED", 1);
     println!("seed {seed}: TEPUI_SOAK_SECONDS={seconds} TEPUI_SOAK_SEED={seed}");
     quiet_crashes();
